@@ -1,0 +1,1 @@
+"""Move an event bus from ZeroMQ (fedmsg) to RabbitMQ without a flag day."""

@@ -1,0 +1,1 @@
+"""Publish and consume messages over RabbitMQ: at least once, blocking or asyncio, with schemas."""
