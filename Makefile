@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: MIT
+# What one does with this repository. Each target installs what it lacks first; see tools/bootstrap.
+MAKEFLAGS += --no-print-directory
+BIN := .venv/bin
+
+.PHONY: help bootstrap demo test check bench docs format clean
+
+help:
+	@echo 'make demo      real messages through a real RabbitMQ of its own, and a table of what arrived'
+	@echo 'make test      all tests'
+	@echo 'make check     format, lint, types, import contracts, shell scripts, documentation'
+	@echo 'make bench     speed, against the limit and against fedora-messaging 3.9.1'
+	@echo 'make docs      the documentation, into docs/_build/html'
+	@echo 'make format    put the code in its format'
+	@echo 'make clean     remove what was built, and the environment'
+
+bootstrap:
+	@tools/bootstrap
+
+demo: bootstrap
+	@$(BIN)/python -m demo
+
+test: bootstrap
+	$(BIN)/python -m pytest
+
+check: bootstrap
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/shellcheck tools/bootstrap tools/install-packages .ci/run
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	@$(MAKE) docs
+
+bench: bootstrap
+	@$(BIN)/python -m benchmarks
+
+docs: bootstrap
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going docs docs/_build/html
+
+format: bootstrap
+	$(BIN)/ruff check --fix-only --quiet .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis docs/_build
