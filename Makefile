@@ -28,7 +28,7 @@ check: bootstrap
 	$(BIN)/ruff check .
 	$(BIN)/shellcheck tools/bootstrap tools/install-packages .ci/run
 	$(BIN)/mypy
-	$(BIN)/lint-imports
+	$(BIN)/lint-imports --no-logo
 	@$(MAKE) docs
 
 bench: bootstrap
