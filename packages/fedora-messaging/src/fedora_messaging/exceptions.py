@@ -19,6 +19,7 @@
     ├── ConsumeException
     │   ├── ConsumerCanceled          the queue went away and did not come back
     │   ├── Nack, Drop, HaltConsumer  raised by callbacks, to say what becomes of the message
+    ├── NodeError                     a private RabbitMQ node (for tests and trials) cannot do what was asked
     └── ValidationError               yours, or the sender's: the message breaks its schema or the wire format
 """
 
@@ -109,7 +110,7 @@ class _AboutOneMessage(PublishException):
 
 
 class PublishReturned(_AboutOneMessage):
-    """The broker gave the message back: no queue is bound for its topic (``mandatory``)."""
+    """Nobody is there to take it: no queue is bound for its topic (``mandatory``), or the exchange is missing."""
 
 
 class PublishNacked(PublishReturned):
@@ -125,7 +126,9 @@ class PublishBlocked(PublishTimeout):
 
 
 class PublishForbidden(_AboutOneMessage):
-    """This user may not publish that topic to that exchange, or the exchange is missing. Trying again is no use."""
+    """The broker refuses this message for good: the user may not publish that topic to that exchange, or the
+    broker does not accept its properties or its size. Trying again is no use.
+    """
 
 
 class PublishIncomplete(PublishException):
@@ -134,15 +137,12 @@ class PublishIncomplete(PublishException):
     ``failures`` is a list of (message, exception), in the order of the batch; ``published`` counts the confirmed.
     """
 
-    def __init__(
-        self, failures: Sequence[tuple[Message, BaseException]], published: int = 0
-    ) -> None:
+    def __init__(self, failures: Sequence[tuple[Message, BaseException]], published: int = 0) -> None:
         self.failures = list(failures)
         self.published = published
         first = f"; the first: {self.failures[0][1]}" if self.failures else ""
         super().__init__(
-            f"{len(self.failures)} of {len(self.failures) + published} messages "
-            f"were not published{first}"
+            f"{len(self.failures)} of {len(self.failures) + published} messages were not published{first}"
         )
 
 
@@ -187,9 +187,7 @@ class HaltConsumer(ConsumeException):
         requeue: whether the message in hand goes back to the queue (else it is acknowledged).
     """
 
-    def __init__(
-        self, exit_code: int = 0, reason: str | None = None, requeue: bool = False
-    ) -> None:
+    def __init__(self, exit_code: int = 0, reason: str | None = None, requeue: bool = False) -> None:
         super().__init__(exit_code, reason, requeue)
         self.exit_code = exit_code
         self.reason = reason
@@ -210,3 +208,22 @@ class ValidationError(BaseException):
         """One line: what is wrong."""
         cause = self.args[0] if self.args else ""
         return str(getattr(cause, "message", cause))
+
+
+class NodeError(BaseException):
+    """A private RabbitMQ node did not start, or cannot do what it was asked to.
+
+    Arguments:
+        reason: why, in a sentence, with the way out where there is one.
+        log: the last lines of what the node printed; empty when that says nothing about it.
+        status: the HTTP status, when the management API refused.
+    """
+
+    def __init__(self, reason: str, log: str = "", status: int | None = None) -> None:
+        super().__init__(reason, log, status)
+        self.reason = reason
+        self.log = log
+        self.status = status
+
+    def __str__(self) -> str:
+        return f"{self.reason}\n{self.log}" if self.log else self.reason

@@ -1,0 +1,390 @@
+# SPDX-License-Identifier: MIT
+"""A private RabbitMQ node: starting it, stopping it, hurting it. The parts are in the other modules of the package."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import tempfile
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+from urllib.parse import quote
+
+from ..exceptions import NodeError
+from . import diagnosis, installation, layout
+from .boot import Boot
+from .control import Control, Management
+from .guard_client import GuardClient
+from .ports import Ports
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from types import TracebackType
+
+SPACE = 100 * 1024**2
+"""Bytes that must be free on the disk: at 50 MB RabbitMQ stops taking messages."""
+ATTEMPTS = 5
+"""How often to choose other ports when somebody took one between choosing and listening."""
+STOPPING = 60.0
+"""Seconds that a clean stop may take; 3.10 with the management plugin needs 6."""
+CALL = 30.0
+"""Seconds that one command to the node may take."""
+
+
+class PrivateNode:
+    """A RabbitMQ node of one's own, on 127.0.0.1 only, gone with the process that made it, whatever ends that.
+
+    ::
+
+        with PrivateNode() as node:
+            publish_to(node.amqp_url)
+
+    It takes some three to five seconds to start. It has its own epmd, cookie, ports and logs, and disturbs neither a
+    system-wide RabbitMQ nor another private node. It needs no root, and works as root. Leaving the ``with`` block
+    kills it at once when its data is temporary, and stops it cleanly when a folder was given.
+
+    Arguments:
+        data: a folder for the node's data, made if it is missing, kept afterwards, and usable again by another
+            private node of the same name; None for a temporary one.
+        plugins: names of RabbitMQ's plugins to enable. Their listeners get free ports on 127.0.0.1.
+        config: lines of rabbitmq.conf, like ``{"heartbeat": 5}``; they win over those of the node, None removes one.
+        advanced: the text of advanced.config.
+        environment: more variables for Erlang and RabbitMQ.
+        ports: ports by name (``amqp``, ``management``, ``prometheus``, ``mqtt``, ``stomp``, ``stream``, ``dist``,
+            ``epmd``); the others are free ones from 20000 to 32000. A name that no plugin needs gets a port too
+            (0: a free one): ``amqps`` becomes the TLS listener, any other is only held for you.
+        name: of the node, ``name@host``. The data belongs to the name.
+        rabbitmq_home: the folder of RabbitMQ; default $RABBITMQ_HOME, else the newest one installed.
+        timeout: seconds that a start may take.
+
+    Nothing is looked up or written before :meth:`start`. All methods may be called from any thread, one at a time.
+    """
+
+    def __init__(
+        self,
+        data: str | os.PathLike[str] | None = None,
+        *,
+        plugins: Iterable[str] = ("rabbitmq_management",),
+        config: Mapping[str, layout.Value] | None = None,
+        advanced: str = "[].",
+        environment: Mapping[str, str] | None = None,
+        ports: Mapping[str, int] | None = None,
+        name: str = "rabbit@localhost",
+        rabbitmq_home: str | os.PathLike[str] | None = None,
+        timeout: float = 120.0,
+    ) -> None:
+        self._data = None if data is None else Path(data).absolute()
+        self._plugins = (plugins,) if isinstance(plugins, str) else tuple(plugins)
+        self._config = dict(config or {})
+        self._advanced = advanced
+        self._extra_environment = dict(environment or {})
+        self._wanted = dict(ports or {})
+        self._name = name
+        self._home = rabbitmq_home
+        self._timeout = timeout
+        self._lock = threading.RLock()
+        self._owner = 0
+        self._installation: installation.Installation | None = None
+        self._folder: Path | None = None
+        self._guard: GuardClient | None = None
+        self._ports: Ports | None = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # What the node is
+
+    @property
+    def folder(self) -> Path:
+        """Where the node's files are. Its log is ``node.log`` there."""
+        if self._folder is None:
+            raise NodeError("The private node has not been started.")
+        return self._folder
+
+    @property
+    def ports(self) -> dict[str, int]:
+        """All ports by name."""
+        if self._ports is None:
+            raise NodeError("The private node has not been started.")
+        return dict(self._ports.numbers)
+
+    @property
+    def amqp_port(self) -> int:
+        """The port that clients connect to, on 127.0.0.1."""
+        return self.ports["amqp"]
+
+    @property
+    def name(self) -> str:
+        """The node's Erlang name."""
+        return self._name
+
+    @property
+    def user(self) -> str:
+        """The administrator that a fresh node has."""
+        return str(self._config.get("default_user", "guest"))
+
+    @property
+    def password(self) -> str:
+        """The administrator's password."""
+        return str(self._config.get("default_pass", "guest"))
+
+    @property
+    def amqp_url(self) -> str:
+        """For clients, with the administrator's name and password, and the virtual host ``/``."""
+        return self.url_of("/")
+
+    @property
+    def management_url(self) -> str:
+        """For browsers; needs the management plugin."""
+        return f"http://{layout.HOST}:{self._management_port}/"
+
+    @property
+    def pid(self) -> int:
+        """Of the Erlang virtual machine that is the node.
+
+        Raises:
+            NodeError: it does not run.
+        """
+        with self._lock:
+            if not self.running:
+                raise NodeError("The private node does not run.")
+            return self._guarded.pids["node"]
+
+    @property
+    def running(self) -> bool:
+        """Whether the node's process is there (it may be frozen)."""
+        with self._lock:
+            if self._guard is None or not self._ours:
+                return False
+            while self._guard.hear():
+                pass
+            return self._guard.runs("node")
+
+    def url_of(self, vhost: str) -> str:
+        """The AMQP URL of a virtual host."""
+        who = f"{quote(self.user, safe='')}:{quote(self.password, safe='')}"
+        return f"amqp://{who}@{layout.HOST}:{self.amqp_port}/{quote(vhost, safe='')}"
+
+    def log(self, lines: int = diagnosis.LINES) -> str:
+        """The last lines that the node logged."""
+        with contextlib.suppress(OSError):
+            return diagnosis.tail(self._settings.log.read_text(errors="replace"), lines)
+        return ""
+
+    # Its life
+
+    def start(self) -> None:
+        """Start the node and wait until it is ready. Again after :meth:`stop` or :meth:`kill`: same data, same ports.
+
+        Raises:
+            NodeError: RabbitMQ is missing, a given port is taken, the disk is full, the configuration is wrong, it
+                took too long: with the end of the node's log. Nothing is left behind.
+        """
+        with self._lock:
+            if self.running:
+                raise NodeError("The private node runs already.")
+            try:
+                if self._guard is None:
+                    self._prepare()
+                self._boot()
+            except BaseException as error:
+                self.close()
+                if isinstance(error, OSError):
+                    raise NodeError(f"The private node's files cannot be written: {error}.") from error
+                raise
+
+    def stop(self, timeout: float = STOPPING) -> None:
+        """End the node cleanly (SIGTERM), its data stays; SIGKILL if that takes longer than ``timeout`` seconds."""
+        with self._lock:
+            if self.running:
+                self.thaw()
+                self._guarded.signal("node", signal.SIGTERM)
+                if not self._wait_for_end(timeout):
+                    self.kill()
+
+    def kill(self) -> None:
+        """End the node by SIGKILL, its data stays."""
+        with self._lock:
+            if self.running:
+                self._guarded.signal("node", signal.SIGKILL)
+                self._wait_for_end(STOPPING)
+
+    def restart(self) -> None:
+        """:meth:`stop` and :meth:`start`."""
+        with self._lock:
+            self.stop()
+            self.start()
+
+    def freeze(self) -> None:
+        """Stop the node's process in its tracks (SIGSTOP): connections stay open, nothing answers."""
+        with self._lock:
+            if self.running:
+                self._guarded.signal("node", signal.SIGSTOP)
+                self._guarded.wait(lambda: "node" in self._guarded.stopped, 10)
+
+    def thaw(self) -> None:
+        """Let a frozen node go on."""
+        with self._lock:
+            if self.running and "node" in self._guarded.stopped:
+                self._guarded.signal("node", signal.SIGCONT)
+                self._guarded.wait(lambda: "node" not in self._guarded.stopped, 10)
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until the node's process ends; False if it has not after ``timeout`` seconds."""
+        guard = self._guarded
+        return guard.wait(lambda: not guard.runs("node"), timeout) or not guard.runs("node")
+
+    def close(self) -> None:
+        """End the node and all that belongs to it; the data too, if temporary. May be called twice."""
+        with self._lock:
+            if not self._ours:
+                return  # a forked child: the node is its parent's
+            try:
+                if self._data is not None:
+                    self.stop()
+            finally:
+                self._dismantle()
+
+    # Talking to it
+
+    def evaluate(self, erlang: str, *, timeout: float = CALL) -> str:
+        """Run an Erlang expression in the node (5 ms); returns its printed result.
+
+        Raises:
+            NodeError: it failed, or there was no answer within ``timeout`` seconds.
+        """
+        return self._control.evaluate(erlang, timeout)
+
+    def ctl(self, *arguments: str, timeout: float = 60.0) -> str:
+        """Run ``rabbitmqctl`` with these arguments (half a second); returns what it prints.
+
+        Raises:
+            NodeError: it failed, or took longer than ``timeout`` seconds.
+        """
+        return self._control.ctl(arguments, timeout)
+
+    @property
+    def management(self) -> Management:
+        """The HTTP API, as the administrator: ``node.management("GET", "/api/queues")``."""
+        return Management(self._management_port, self.user, self.password)
+
+    def add_vhost(self, name: str) -> str:
+        """Make a virtual host in which the administrator may do everything; returns its AMQP URL. 20 ms."""
+        vhost, user = _binary(name), _binary(self.user)
+        self.evaluate(f"case rabbit_vhost:add({vhost}, {user}) of ok -> ok; {{error, E}} -> throw(E) end")
+        everything = '<<".*">>, <<".*">>, <<".*">>'
+        self.evaluate(f"rabbit_auth_backend_internal:set_permissions({user}, {vhost}, {everything}, {user})")
+        return self.url_of(name)
+
+    def delete_vhost(self, name: str) -> None:
+        """Delete a virtual host with all that is in it; its connections are closed."""
+        self.evaluate(f"rabbit_vhost:delete({_binary(name)}, {_binary(self.user)})")
+
+    # How it is done
+
+    @property
+    def _ours(self) -> bool:
+        return self._owner in {0, os.getpid()}
+
+    @property
+    def _guarded(self) -> GuardClient:
+        if self._guard is None or not self._ours:
+            raise NodeError("The private node has not been started by this process, or was closed.")
+        return self._guard
+
+    @property
+    def _management_port(self) -> int:
+        if "management" not in self.ports:
+            raise NodeError("The private node was started without the plugin rabbitmq_management.")
+        return self.ports["management"]
+
+    @property
+    def _settings(self) -> layout.Settings:
+        return layout.Settings(
+            folder=self.folder,
+            ports=self.ports,
+            name=self._name,
+            plugins=self._plugins,
+            config=self._config,
+            advanced=self._advanced,
+            environment=self._extra_environment,
+            memory=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        )
+
+    @property
+    def _environment(self) -> dict[str, str]:
+        return layout.environment(self._settings, self._found, os.environ.get("PATH", ""))
+
+    @property
+    def _found(self) -> installation.Installation:
+        if self._installation is None:
+            raise NodeError("The private node has not been started.")
+        return self._installation
+
+    @property
+    def _control(self) -> Control:
+        return Control(self._settings, self._found, self._environment)
+
+    def _prepare(self) -> None:
+        """Everything before the first start: find RabbitMQ, make the folder, set the guard."""
+        self._owner = os.getpid()
+        self._ports = None
+        self._installation = installation.find(self._home)
+        unknown = sorted(set(self._plugins) - self._installation.plugins)
+        if unknown:
+            raise NodeError(f"RabbitMQ in {self._installation.home} has no plugin {', '.join(unknown)}.")
+        if self._data is None:
+            self._folder = Path(tempfile.mkdtemp(prefix="rabbitmq-"))
+        else:
+            self._data.mkdir(parents=True, exist_ok=True)
+            self._folder = self._data
+        self._guard = GuardClient(self._folder, temporary=self._data is None)
+        free = shutil.disk_usage(self._folder).free
+        if free < SPACE:
+            raise NodeError(
+                f"There is not enough space on the disk of {self._folder}: "
+                f"{free // 1024**2} MB free, a node needs {SPACE // 1024**2} MB."
+            )
+
+    def _boot(self) -> None:
+        """Start the node, on other ports if somebody took one of those chosen."""
+        for attempt in range(1, ATTEMPTS + 1):
+            if self._ports is None:
+                self._ports = Ports(layout.port_names(self._plugins, self._wanted), self._wanted)
+            boot = Boot(self._settings, self._found, self._environment, self._guarded, self._control)
+            try:
+                boot.run(self._timeout)
+            except NodeError as error:
+                if attempt == ATTEMPTS or self._ports.given or not diagnosis.port_taken(error.log):
+                    raise
+                self._guarded.end_all()
+                self._ports.release()
+                self._ports = None
+            else:
+                return
+
+    def _wait_for_end(self, timeout: float) -> bool:
+        return self._guarded.wait(lambda: not self._guarded.runs("node"), timeout) or not self.running
+
+    def _dismantle(self) -> None:
+        if self._guard is not None:
+            self._guard.close()
+        elif self._folder is not None and self._data is None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+        if self._ports is not None:
+            self._ports.release()
+        self._guard = None
+
+
+def _binary(text: str) -> str:
+    """A string as an Erlang binary, byte by byte: nothing to escape, no encoding to guess."""
+    return f"<<{','.join(map(str, text.encode()))}>>"
