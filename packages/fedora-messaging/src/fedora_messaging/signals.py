@@ -13,6 +13,8 @@ from blinker import Namespace
 if TYPE_CHECKING:
     from blinker import NamedSignal
 
+    from .message import Message
+
 _signals = Namespace()
 
 #: Sent before a message is handed to the broker, with the keyword ``message``. A receiver may change it.
@@ -30,3 +32,32 @@ def send(signal: NamedSignal, sender: object, **facts: Any) -> None:
     """Tell the receivers of ``signal``, if it has any: without one this is a single look-up."""
     if signal.receivers:
         signal.send(sender, **facts)
+
+
+class Announced:
+    """Around publishing one message: tells the receivers before, and of success or failure after.
+
+    ::
+
+        with Announced(sender, message):
+            ...
+    """
+
+    __slots__ = ("_message", "_sender")
+
+    def __init__(self, sender: object, message: Message) -> None:
+        self._sender = sender
+        self._message = message
+
+    def __enter__(self) -> None:
+        send(pre_publish_signal, self._sender, message=self._message)
+
+    def __exit__(self, kind: object, error: BaseException | None, _traceback: object) -> None:
+        if error is None:
+            send(publish_signal, self._sender, message=self._message)
+        elif isinstance(error, Exception):
+            self.failed(error)
+
+    def failed(self, error: Exception) -> None:
+        """Tell of a failure."""
+        send(publish_failed_signal, self._sender, message=self._message, error=error, reason=error)

@@ -55,6 +55,8 @@ def decode(incoming: Incoming, queue: str | None = None) -> Message:
     Raises:
         ValidationError: it is no message, or one that breaks its schema.
     """
+    if incoming.fault is not None:
+        raise ValidationError(incoming.fault)
     message = get_message(incoming.topic, incoming.properties, incoming.body)
     message.queue = queue
     return message

@@ -49,7 +49,10 @@ class Outgoing:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Incoming:
-    """A message as the broker delivered it; ``tag`` counts from 1 in its channel."""
+    """A message as the broker delivered it; ``tag`` counts from 1 in its channel.
+
+    ``fault`` says why its properties could not be read from the wire; they are then empty.
+    """
 
     tag: int
     exchange: str
@@ -58,6 +61,7 @@ class Incoming:
     body: bytes
     redelivered: bool
     consumer: str
+    fault: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +83,8 @@ class ChannelClosed(Exception):  # noqa: N818 - named for what happened; it neve
         self.text = text
 
 
-class ConnectionEvents(Protocol):
-    """What a connection tells its owner."""
+class ConnectionEvents:
+    """What a connection tells its owner, who overrides what it wants to know."""
 
     def lost(self, error: ConnectionException) -> None:
         """The connection is gone, and its channels with it. Called once; not after :meth:`Connection.close`."""
@@ -92,8 +96,8 @@ class ConnectionEvents(Protocol):
         """It does again."""
 
 
-class ChannelEvents(Protocol):
-    """What a channel tells its owner. After ``closed``, or the connection's ``lost``, nothing more comes."""
+class ChannelEvents:
+    """What a channel tells its owner, who overrides what it wants to know. After ``closed``, or the connection's ``lost``, nothing more comes."""
 
     def confirmed(self, tag: int, multiple: bool) -> None:
         """The broker has the message ``tag`` (with ``multiple``: and all before it)."""
@@ -129,14 +133,10 @@ class Channel(Protocol):
     def reject(self, tag: int, requeue: bool) -> None:
         """The delivery ``tag`` goes back to the queue, or to its dead-letter exchange."""
 
-    async def declare_exchange(
-        self, name: str, settings: Mapping[str, Any], passive: bool = False
-    ) -> None:
+    async def declare_exchange(self, name: str, settings: Mapping[str, Any], passive: bool = False) -> None:
         """Declare, or with ``passive`` only look; keys ``type``, ``durable``, ``auto_delete``, ``arguments``."""
 
-    async def declare_queue(
-        self, name: str, settings: Mapping[str, Any], passive: bool = False
-    ) -> str:
+    async def declare_queue(self, name: str, settings: Mapping[str, Any], passive: bool = False) -> str:
         """The queue's name (the broker's choice for ``""``); keys ``durable``, ``auto_delete``, ``exclusive``,
         ``arguments``.
         """
@@ -162,9 +162,7 @@ class Channel(Protocol):
 class Connection(Protocol):
     """One connection to a broker."""
 
-    async def channel(
-        self, events: ChannelEvents, *, confirms: bool = False, prefetch: int = 0
-    ) -> Channel:
+    async def channel(self, events: ChannelEvents, *, confirms: bool = False, prefetch: int = 0) -> Channel:
         """Open a channel; ``prefetch`` bounds unsettled deliveries a consumer (0: no bound).
 
         Raises ``NoFreeChannels`` at the broker's limit.

@@ -1,0 +1,346 @@
+# SPDX-License-Identifier: MIT
+"""Publish and consume from asyncio.
+
+A :class:`Session` is one application's place on the bus::
+
+    async with Session() as session:
+        await session.publish(Message(topic="app.event", body={"hello": "world"}))
+
+The functions :func:`publish`, :func:`publish_many` and :func:`consume` do the same on a session that all code
+on the running loop shares.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import weakref
+from typing import TYPE_CHECKING, Any, Self
+
+from . import _outbox, wire
+from . import config as _config
+from .address import addresses
+from .callbacks import resolve, run
+from .consumer import Consumer, Delivery
+from .dialer import Dialer
+from .exceptions import BaseException as LibraryError
+from .exceptions import ConfigurationException, PublishIncomplete
+from .publisher import WINDOW, Publication, Publisher
+from .signals import Announced
+from .statistics import Statistics
+from .topology import Topology
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+
+    from .message import Message
+    from .transports.base import Outgoing
+
+__all__ = ["Delivery", "Session", "consume", "publish", "publish_many", "shared_session"]
+
+
+class Session:
+    """Publishing and consuming with one configuration, on one event loop.
+
+    Connections are opened when they are first needed: one for publishing, and one for each consumer, since the
+    broker stops reading from a publisher's connection while it is short of memory or disk.
+
+    Arguments:
+        conf: the settings, with the keys of the configuration file; :data:`.config.conf` when omitted.
+        amqp_url: instead of the one that the settings name.
+        sender: what the signals name as their sender; :func:`publish` when omitted.
+    """
+
+    def __init__(
+        self, conf: Mapping[str, Any] | None = None, *, amqp_url: str | None = None, sender: object = None
+    ) -> None:
+        settings = dict(_config.conf.copy() if conf is None else {**_config.DEFAULTS, **conf})
+        if amqp_url is not None:
+            settings.update(amqp_url=amqp_url, amqp_urls=[])
+        self.conf: Mapping[str, Any] = settings
+        self.statistics = Statistics()
+        self.sender = sender or publish
+        self._publisher: Publisher | None = None
+        self._consumers: set[Consumer] = set()
+        self._closed = False
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Wait for what is being published (each message has its time limit), then close all connections."""
+        self._closed = True
+        for consumer in list(self._consumers):
+            await consumer.close()
+        if self._publisher is not None:
+            await self._publisher.close()
+            self._publisher = None
+
+    def abandon(self) -> None:
+        """In a forked child: let go of the parent's connections without disturbing them. Not for use otherwise."""
+        for part in (self._publisher, *self._consumers):
+            if part is not None:
+                part.abandon()
+
+    # publishing
+
+    async def publish(
+        self,
+        message: Message,
+        exchange: str | None = None,
+        timeout: float | None = 30.0,
+        mandatory: bool = False,
+    ) -> None:
+        """Publish a message; returns when the broker has confirmed it.
+
+        Arguments:
+            message: what to publish; it is validated first.
+            exchange: where to; the configuration's ``publish_exchange`` when omitted.
+            timeout: seconds; None waits without limit.
+            mandatory: fail when no queue is bound to take it.
+
+        Raises:
+            ValidationError: it breaks its schema, or does not fit on the wire; nothing was sent.
+            PublishForbidden: the user may not publish that topic there.
+            PublishReturned: ``mandatory``, and nobody is bound; or there is no such exchange.
+            PublishNacked: a queue refused it.
+            PublishTimeout, PublishBlocked: no confirm in time; it may have arrived, and may be published again.
+            ConnectionException: the broker refuses us for good (password, virtual host, certificate).
+        """
+        if _outbox.capture(message):
+            return
+        with Announced(self.sender, message):
+            await self._confirmed(self.encode(message, exchange, mandatory=mandatory), timeout)
+
+    async def publish_many(
+        self,
+        messages: Iterable[Message],
+        exchange: str | None = None,
+        timeout: float | None = 30.0,
+        mandatory: bool = False,
+    ) -> None:
+        """Publish messages in one pipeline, in order; returns when each is confirmed, or has failed.
+
+        ``messages`` may be any iterable; some thousands of it are held at a time. ``timeout`` is for each
+        message, in seconds from when it is taken. The other arguments are those of :meth:`publish`.
+
+        Raises ``PublishIncomplete``, which says which messages failed and why; all others are confirmed.
+        """
+        batch = _Batch(self)
+        for message in messages:
+            if batch.outstanding >= 2 * WINDOW:
+                await batch.wait(WINDOW)
+            batch.add(message, exchange, timeout, mandatory)
+        await batch.wait(0)
+        batch.conclude()
+
+    def encode(self, message: Message, exchange: str | None = None, *, mandatory: bool = False) -> Outgoing:
+        """The message as it goes to the broker. Raises ``ValidationError`` when it cannot."""
+        return wire.encode(
+            message, self.conf["publish_exchange"] if exchange is None else exchange, mandatory
+        )
+
+    def submit(
+        self, outgoing: Outgoing, timeout: float | None, done: Callable[[LibraryError | None], None]
+    ) -> Publication:
+        """Publish an encoded message, and call ``done`` with None or the error. On the loop's thread only."""
+        if self._publisher is None:
+            dialer = Dialer(addresses(self.conf), "publishing")
+            self._publisher = Publisher(dialer, self.statistics)
+        return self._publisher.submit(outgoing, timeout, done)
+
+    @property
+    def unconfirmed(self) -> int:
+        """Messages that are published and not confirmed yet."""
+        return self._publisher.unconfirmed if self._publisher else 0
+
+    async def _confirmed(self, outgoing: Outgoing, timeout: float | None) -> None:
+        answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def done(error: LibraryError | None) -> None:
+            if answer.done():
+                return
+            if error is None:
+                answer.set_result(None)
+            else:
+                answer.set_exception(error)
+
+        publication = self.submit(outgoing, timeout, done)
+        try:
+            await answer
+        except asyncio.CancelledError:
+            publication.done = None  # not sent yet: never sent; sent already: its confirm is ignored
+            raise
+
+    # consuming
+
+    async def consume(
+        self,
+        callback: Any,
+        bindings: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
+        queues: Mapping[str, Mapping[str, Any]] | None = None,
+    ) -> None:
+        """Call ``callback`` with each message, one at a time, until it raises or the task is cancelled.
+
+        Arguments:
+            callback: a function, a class (instantiated once) with ``__call__``, either of them ``async`` or not;
+                plain ones run in a thread. A return acknowledges; ``Nack``, ``Drop`` and ``HaltConsumer`` say
+                otherwise; anything else that it raises returns the message to the queue and ends consuming.
+            bindings, queues: what to declare and consume, in the configuration's terms, and from there when
+                omitted.
+
+        Raises:
+            HaltConsumer: raised by the callback; or anything else that it raised.
+            ConnectionException: no connection in ``connection_attempts`` attempts, or refused for good.
+            BadDeclaration, PermissionException: the broker does not let us declare or consume.
+            ConsumerCanceled: the queue is gone, and did not come back.
+            ValueError: the callback, bindings or queues are not what they should be.
+        """
+        target = resolve(callback)
+        async with self._consumer(bindings, queues) as consumer:
+            await run(consumer, target)
+
+    @contextlib.asynccontextmanager
+    async def deliveries(
+        self,
+        bindings: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
+        queues: Mapping[str, Mapping[str, Any]] | None = None,
+    ) -> AsyncIterator[AsyncIterator[Delivery]]:
+        """Messages to settle by hand::
+
+            async with session.deliveries() as deliveries:
+                async for delivery in deliveries:
+                    print(delivery.message)
+                    delivery.ack()
+
+        What is not settled at the end returns to its queue. Arguments and errors are those of :meth:`consume`.
+        """
+        async with self._consumer(bindings, queues) as consumer:
+            yield consumer.deliveries()
+
+    @contextlib.asynccontextmanager
+    async def _consumer(self, bindings: Any, queues: Any) -> AsyncIterator[Consumer]:
+        topology = _topology(self.conf, bindings, queues)
+        dialer = Dialer(addresses(self.conf), "consuming")
+        consumer = Consumer(dialer, topology, self.conf["qos"].get("prefetch_count", 10), self.statistics)
+        self._consumers.add(consumer)
+        try:
+            await consumer.start()
+            yield consumer
+        finally:
+            self._consumers.discard(consumer)
+            await consumer.close()
+
+    def stop_consuming(self) -> None:
+        """Let every ``consume`` of this session finish the message in hand, and return."""
+        for consumer in self._consumers:
+            consumer.stop()
+
+
+class _Batch:
+    """The messages of one :meth:`Session.publish_many`: how many are out, and which failed."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._failures: list[tuple[int, Message, LibraryError]] = []
+        self._total = 0
+        self._target = 0
+        self._reached = asyncio.Event()
+        self.outstanding = 0
+
+    def add(self, message: Message, exchange: str | None, timeout: float | None, mandatory: bool) -> None:
+        """Publish one more."""
+        position, self._total = self._total, self._total + 1
+        if _outbox.capture(message):
+            return
+        announced = Announced(self._session.sender, message)
+        announced.__enter__()
+
+        def done(error: LibraryError | None) -> None:
+            self.outstanding -= 1
+            if error is not None:
+                self._failures.append((position, message, error))
+            announced.__exit__(None, error, None)
+            if self.outstanding <= self._target:
+                self._reached.set()
+
+        self.outstanding += 1
+        try:
+            outgoing = self._session.encode(message, exchange, mandatory=mandatory)
+        except LibraryError as error:
+            done(error)
+            return
+        self._session.submit(outgoing, timeout, done)
+
+    async def wait(self, target: int) -> None:
+        """Until no more than ``target`` messages are out."""
+        while self.outstanding > target:
+            self._target = target
+            self._reached.clear()
+            await self._reached.wait()
+
+    def conclude(self) -> None:
+        if self._failures:
+            failures = [
+                (message, error) for _, message, error in sorted(self._failures, key=lambda item: item[0])
+            ]
+            raise PublishIncomplete(failures, self._total - len(failures))
+
+
+def _topology(conf: Mapping[str, Any], bindings: Any, queues: Any) -> Topology:
+    try:
+        if bindings is None:
+            bindings = conf["bindings"] or []
+        else:
+            bindings = [bindings] if isinstance(bindings, dict) else bindings
+            _config.validate_bindings(bindings)
+        if queues is None:
+            queues = conf["queues"]
+        else:
+            _config.validate_queues(queues)
+    except ConfigurationException as error:
+        raise ValueError(error.message) from error
+    return Topology(conf["exchanges"], queues, bindings, conf["passive_declares"])
+
+
+# one session for all code on a loop
+
+_shared: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Session] = weakref.WeakKeyDictionary()
+
+
+def shared_session() -> Session:
+    """The session that the functions of this module use on the running loop; made at the first call."""
+    loop = asyncio.get_running_loop()
+    session = _shared.get(loop)
+    if session is None or session._closed:  # noqa: SLF001 - this module's own
+        session = _shared[loop] = Session()
+    return session
+
+
+async def publish(
+    message: Message, exchange: str | None = None, timeout: float | None = 30.0, mandatory: bool = False
+) -> None:
+    """Publish on the loop's shared session: see :meth:`Session.publish`."""
+    await shared_session().publish(message, exchange, timeout, mandatory)
+
+
+async def publish_many(
+    messages: Iterable[Message],
+    exchange: str | None = None,
+    timeout: float | None = 30.0,
+    mandatory: bool = False,
+) -> None:
+    """Publish a batch on the loop's shared session: see :meth:`Session.publish_many`."""
+    await shared_session().publish_many(messages, exchange, timeout, mandatory)
+
+
+async def consume(
+    callback: Any,
+    bindings: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
+    queues: Mapping[str, Mapping[str, Any]] | None = None,
+) -> None:
+    """Consume on the loop's shared session: see :meth:`Session.consume`."""
+    await shared_session().consume(callback, bindings, queues)

@@ -1,0 +1,385 @@
+# SPDX-License-Identifier: MIT
+"""Deliveries of some queues, for as long as they are wanted, whatever happens to the connection.
+
+:class:`Consumer` keeps the queues consumed and hands out :class:`Delivery` objects in order; whoever takes
+one settles it. Running callbacks does not belong here (:mod:`.callbacks`), nor decoding (:mod:`.wire`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from typing import TYPE_CHECKING
+
+from . import wire
+from .acks import Acks
+from .backoff import delays
+from .exceptions import (
+    BadDeclaration,
+    ConnectionException,
+    ConsumerCanceled,
+    NoFreeChannels,
+    PermissionException,
+    ValidationError,
+)
+from .transports.base import ChannelClosed, ChannelEvents, ConnectionEvents
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from .dialer import Dialer
+    from .message import Message
+    from .statistics import Statistics
+    from .topology import Topology
+    from .transports.base import Channel, Connection, Incoming
+
+_log = logging.getLogger(__name__)
+
+PATIENCE = (
+    300.0  # seconds to wait for a queue that was there and is gone (deleted, its node down) to come back
+)
+
+_ACCESS_REFUSED = 403
+
+
+class Delivery:
+    """A message in the hands of the consumer, to be settled once.
+
+    ``message`` is the decoded :class:`.Message`; ``redelivered`` says that the broker handed it out before. A
+    delivery whose channel is gone by now cannot be settled: the broker delivers the message again, and settling
+    this one does nothing.
+    """
+
+    __slots__ = ("_intake", "_tag", "message", "redelivered")
+
+    def __init__(self, message: Message, redelivered: bool, intake: _Intake, tag: int) -> None:
+        self.message = message
+        self.redelivered = redelivered
+        self._intake: _Intake | None = intake
+        self._tag = tag
+
+    @property
+    def live(self) -> bool:
+        """Whether it can still be settled."""
+        return self._intake is not None and self._intake.channel is not None
+
+    def ack(self) -> None:
+        """Done with: the broker forgets it. Sent at the end of this turn of the loop, with others."""
+        intake, self._intake = self._intake, None
+        if intake is not None:
+            intake.statistics.processed += 1
+            intake.ack(self._tag)
+
+    def requeue(self) -> None:
+        """Back to the queue; the broker delivers it again, to whom it likes."""
+        intake, self._intake = self._intake, None
+        if intake is not None:
+            intake.statistics.rejected += 1
+            intake.reject(self._tag, requeue=True)
+
+    def reject(self) -> None:
+        """Refused for good: to the queue's dead-letter exchange, where it has one."""
+        intake, self._intake = self._intake, None
+        if intake is not None:
+            intake.statistics.dropped += 1
+            intake.reject(self._tag, requeue=False)
+
+    def fail(self) -> None:
+        """Back to the queue, because whoever handled it is at fault."""
+        intake, self._intake = self._intake, None
+        if intake is not None:
+            intake.statistics.failed += 1
+            intake.reject(self._tag, requeue=True)
+
+
+class _Intake(ChannelEvents):
+    """One consuming channel: what it delivered, and what was said of that. Dead once the channel is."""
+
+    def __init__(
+        self,
+        deliver: Callable[[Delivery], None],
+        interrupted: Callable[[ChannelClosed], None],
+        cancelled: Callable[[str], None],
+        statistics: Statistics,
+    ) -> None:
+        self._deliver = deliver
+        self._interrupted = interrupted
+        self._cancelled = cancelled
+        self._loop = asyncio.get_running_loop()
+        self._acks = Acks()
+        self._flushing = False
+        self.channel: Channel | None = None
+        self.queues: dict[str, str] = {}  # the consumer's tag → the queue's name on the broker
+        self.configured: dict[str, str] = {}  # … → its name in the configuration
+        self.statistics = statistics
+
+    async def consume(self, name: str, queue: str) -> None:
+        """Start deliveries from ``queue``, which the configuration calls ``name``."""
+        assert self.channel is not None  # noqa: S101
+        tag = await self.channel.consume(queue)
+        self.queues[tag] = queue
+        self.configured[tag] = name
+
+    # what the channel says
+
+    def delivered(self, incoming: Incoming) -> None:
+        """Decode; what cannot be decoded is refused at once, and the next one comes."""
+        try:
+            message = wire.decode(incoming, self.queues.get(incoming.consumer))
+        except Exception as error:  # noqa: BLE001 - a message class may raise anything; the next message must come
+            self.statistics.invalid += 1
+            _log.error(
+                "Rejected the message %s with topic %s: %s",
+                incoming.properties.message_id,
+                incoming.topic,
+                error.summary if isinstance(error, ValidationError) else repr(error),
+            )
+            self.reject(incoming.tag, requeue=False)
+            return
+        self.statistics.received += 1
+        self._deliver(Delivery(message, incoming.redelivered, self, incoming.tag))
+
+    def cancelled(self, consumer: str) -> None:
+        """Its queue is gone."""
+        self._cancelled(consumer)
+
+    def closed(self, error: ChannelClosed) -> None:
+        """The broker has closed the channel: consumer_timeout, for one."""
+        self.channel = None
+        self._interrupted(error)
+
+    # what the consumer says
+
+    def ack(self, tag: int) -> None:
+        self._acks.done(tag)
+        if not self._flushing:
+            self._flushing = True
+            self._loop.call_soon(self.flush)
+
+    def reject(self, tag: int, *, requeue: bool) -> None:
+        self._acks.rejected(tag)
+        if self.channel is not None:
+            self.channel.reject(tag, requeue)
+
+    def flush(self) -> None:
+        """Send the acknowledgements collected so far."""
+        self._flushing = False
+        if self.channel is not None:
+            for ack in self._acks.take():
+                self.channel.ack(ack.tag, ack.multiple)
+
+
+class Consumer(ConnectionEvents):
+    """Consumes the queues of a topology on a connection of its own, and resumes by itself.
+
+    Arguments:
+        dialer: where connections come from.
+        topology: what to declare; each of its queues is consumed.
+        prefetch: unsettled messages that the broker may have out to this consumer, a queue; 0 is no bound.
+        statistics: counters to keep.
+        patience: seconds to wait for a queue that has gone.
+    """
+
+    def __init__(
+        self,
+        dialer: Dialer,
+        topology: Topology,
+        prefetch: int,
+        statistics: Statistics,
+        patience: float = PATIENCE,
+    ) -> None:
+        self._dialer = dialer
+        self._topology = topology
+        self._prefetch = prefetch
+        self._statistics = statistics
+        self._patience = patience
+        self._loop = asyncio.get_running_loop()
+        self._inbox: deque[Delivery] = deque()
+        self._arrived = asyncio.Event()
+        self._broken = asyncio.Event()
+        self._connection: Connection | None = None
+        self._intake: _Intake | None = None
+        self._starting: asyncio.Task[None] | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._restorers: set[asyncio.Task[None]] = set()
+        self._fatal: Exception | None = None
+        self._stopping = False
+
+    async def start(self) -> None:
+        """Connect, declare, consume.
+
+        Raises ``ConnectionException``, ``BadDeclaration``, ``PermissionException``, ``ConfigurationException``.
+        """
+        self._starting = self._loop.create_task(self._begin())
+        try:
+            await self._starting
+        except asyncio.CancelledError:
+            if not self._stopping:
+                raise
+        else:
+            self._task = self._loop.create_task(self._keep_up(), name="fedora-messaging consumer")
+
+    async def _begin(self) -> None:
+        self._connection = await self._dialer.dial(self, self._dialer.attempts)
+        await self._subscribe(self._connection)
+
+    async def deliveries(self) -> AsyncIterator[Delivery]:
+        """Deliveries, as they come. Ends after :meth:`stop`; raises what ended the consumer otherwise."""
+        while True:
+            while self._inbox and not self._stopping:
+                yield self._inbox.popleft()
+            if self._stopping:
+                return
+            if self._fatal is not None:
+                raise self._fatal
+            self._arrived.clear()
+            await self._arrived.wait()
+
+    def stop(self) -> None:
+        """Hand out nothing more."""
+        self._stopping = True
+        if self._starting is not None:
+            self._starting.cancel()
+        self._arrived.set()
+
+    async def close(self) -> None:
+        """Send what is acknowledged, return what is not to the queues, and close the connection."""
+        self.stop()
+        self._statistics.consuming = False
+        for task in [self._task, *self._restorers]:
+            if task is not None:
+                task.cancel()
+                await asyncio.wait([task])
+        if self._intake is not None:
+            self._intake.flush()
+            if self._intake.channel is not None:
+                await (
+                    self._intake.channel.close()
+                )  # the broker has seen the acknowledgements once this is answered
+        await self._hang_up()
+
+    def abandon(self) -> None:
+        """In a forked child: let go of the parent's socket."""
+        if self._connection is not None:
+            self._connection.abandon()
+
+    # keeping it up
+
+    async def _keep_up(self) -> None:
+        try:
+            while True:
+                await self._broken.wait()
+                await self._resume()
+        except Exception as error:  # noqa: BLE001 - whatever it is, it reaches whoever takes the deliveries
+            self._fatal = error
+            self._statistics.consuming = False
+            self._arrived.set()
+
+    async def _resume(self) -> None:
+        """Consume again, on this connection or the next; gives up only what the broker refuses for good."""
+        pauses = delays()
+        deadline = self._loop.time() + self._patience
+        while True:
+            try:
+                if self._connection is None:
+                    self._connection = await self._dialer.dial(self)
+                    deadline = self._loop.time() + self._patience
+                await self._subscribe(self._connection)
+            except (BadDeclaration, PermissionException) as error:
+                if self._loop.time() >= deadline:
+                    raise ConsumerCanceled(
+                        f"cannot consume any more, for {self._patience:g} s now: {error}"
+                    ) from error
+                _log.warning("Cannot consume again yet: %s; trying again", error)
+            except (ChannelClosed, NoFreeChannels, ConnectionException) as error:
+                _log.info("Cannot consume again yet: %s; trying again", error)
+            else:
+                return
+            await asyncio.sleep(next(pauses))
+
+    async def _subscribe(self, connection: Connection) -> None:
+        """Declare and consume everything, on a new channel."""
+        self._forget_intake()
+        self._broken.clear()
+        names = await self._topology.declare(connection)
+        intake = _Intake(self._deliver, self._interrupted, self._cancelled, self._statistics)
+        channel = await connection.channel(intake, prefetch=self._prefetch)
+        intake.channel = channel
+        self._intake = intake
+        for name, queue in names.items():
+            await self._consume(intake, name, queue)
+        self._statistics.consuming = True
+
+    async def _consume(self, intake: _Intake, name: str, queue: str) -> None:
+        try:
+            await intake.consume(name, queue)
+        except ChannelClosed as error:
+            intake.channel = None
+            self._broken.set()
+            if error.code == _ACCESS_REFUSED:
+                raise PermissionException("queue", queue, f"{error.text} ({error.code})") from error
+            raise BadDeclaration("queue", queue, f"{error.text} ({error.code})") from error
+
+    def _deliver(self, delivery: Delivery) -> None:
+        self._inbox.append(delivery)
+        self._arrived.set()
+
+    def _forget_intake(self) -> None:
+        """What the old channel delivered and nobody took yet comes again by the new one."""
+        if self._intake is not None:
+            self._intake.channel = None
+            self._intake = None
+        self._inbox.clear()
+        self._statistics.consuming = False
+
+    async def _hang_up(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.close()
+
+    # what the broker says
+
+    def lost(self, error: ConnectionException) -> None:
+        """The connection is gone; what was delivered and not acknowledged will come again."""
+        self._connection = None
+        self._statistics.reconnects += 1
+        self._dialer.lost(error)
+        self._forget_intake()
+        self._broken.set()
+
+    def _interrupted(self, error: ChannelClosed) -> None:
+        _log.warning("The broker closed the consuming channel: %s; consuming again", error)
+        self._forget_intake()
+        self._broken.set()
+
+    def _cancelled(self, consumer: str) -> None:
+        intake = self._intake
+        if intake is None or consumer not in intake.queues:
+            return
+        queue, name = intake.queues.pop(consumer), intake.configured.pop(consumer)
+        _log.warning("The queue %s is gone; declaring it again", queue)
+        task = self._loop.create_task(self._restore(intake, name), name="fedora-messaging restore queue")
+        self._restorers.add(task)
+        task.add_done_callback(self._restorers.discard)
+
+    async def _restore(self, intake: _Intake, name: str) -> None:
+        """Consume a queue again that was deleted, without disturbing the others."""
+        pauses = delays()
+        deadline = self._loop.time() + self._patience
+        while intake is self._intake and self._connection is not None:
+            try:
+                names = await self._topology.only(name).declare(self._connection)
+                await self._consume(intake, name, names[name])
+            except (BadDeclaration, PermissionException) as error:
+                if self._loop.time() >= deadline:
+                    self._fatal = ConsumerCanceled(
+                        f"the queue {name} is gone, and did not come back: {error}"
+                    )
+                    self._arrived.set()
+                    return
+            except (ChannelClosed, NoFreeChannels, ConnectionException) as error:
+                _log.info("The queue %s is not back yet: %s; trying again", name, error)
+            else:
+                return
+            await asyncio.sleep(next(pauses))

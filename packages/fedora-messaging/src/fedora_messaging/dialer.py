@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: MIT
+"""Getting a connection, and getting the next one when it is lost: which host, when, and what the log says.
+
+One outage is two lines in the log, however many attempts it takes: one when it begins, one when it is over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qs, urlsplit
+
+from .backoff import delays
+from .exceptions import ConnectionException
+from .transports import for_address
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .transports.base import Address, Connection, ConnectionEvents
+
+_log = logging.getLogger(__name__)
+
+
+class Dialer:
+    """Opens connections to the first of several hosts that answers, one after the other.
+
+    Arguments:
+        addresses: the hosts, in order of preference; each new connection starts with the next one.
+        purpose: what the connection is for, for the log: ``"publishing"``, ``"consuming"``.
+    """
+
+    def __init__(self, addresses: Sequence[Address], purpose: str) -> None:
+        self._addresses = list(addresses)
+        self._purpose = purpose
+        self._next = 0
+        self._down_since: float | None = None
+        self.last_error: ConnectionException | None = None
+        self.connections = 0
+
+    async def dial(self, events: ConnectionEvents, attempts: int | None = None) -> Connection:
+        """A connection; waits and tries again while there is none.
+
+        Before the first connection ever, ``attempts`` rounds over all hosts are made (None: without end), with
+        the pause that the URL's ``retry_delay`` gives, and a failure that another attempt cannot mend ends it
+        at once. After that it never gives up: what worked once is an outage, not a mistake.
+
+        Raises ``ConnectionException`` of the last attempt, ``ConfigurationException``.
+        """
+        first = self.connections == 0
+        pauses = delays()
+        retry_delay = self._option("retry_delay", None)
+        tried = 0
+        while True:
+            connection, permanent = await self._round(events)
+            if connection is not None:
+                return connection
+            tried += 1
+            assert self.last_error is not None  # noqa: S101 - a round without a connection sets it
+            if first and (permanent or (attempts is not None and tried >= attempts)):
+                raise self.last_error
+            self._note_failure()
+            pause = next(pauses)
+            await asyncio.sleep(retry_delay if first and attempts and retry_delay is not None else pause)
+
+    @property
+    def attempts(self) -> int:
+        """The URL's ``connection_attempts``: rounds before the first connection is given up."""
+        return max(1, int(self._option("connection_attempts", 1) or 1))
+
+    def lost(self, error: ConnectionException) -> None:
+        """The connection broke: the outage begins."""
+        self.last_error = error
+        self._down_since = time.monotonic()
+        _log.warning("Lost the connection for %s: %s; connecting again", self._purpose, error)
+
+    async def _round(self, events: ConnectionEvents) -> tuple[Connection | None, bool]:
+        """One attempt a host: the connection, or None and whether every host refuses for good."""
+        permanent = True
+        for _ in self._addresses:
+            address = self._addresses[self._next % len(self._addresses)]
+            self._next += 1
+            try:
+                connection = await for_address(address).connect(events)
+            except ConnectionException as error:
+                self.last_error = error
+                permanent = permanent and error.permanent
+            else:
+                self._note_success(address)
+                return connection, False
+        return None, permanent
+
+    def _note_failure(self) -> None:
+        if self._down_since is None:
+            self._down_since = time.monotonic()
+            _log.warning("No connection for %s: %s; trying again", self._purpose, self.last_error)
+
+    def _note_success(self, address: Address) -> None:
+        self.connections += 1
+        host = urlsplit(address.url).hostname or "localhost"
+        if self._down_since is not None:
+            seconds = time.monotonic() - self._down_since
+            _log.warning("Connected to %s again for %s, after %.1f s", host, self._purpose, seconds)
+            self._down_since = None
+        else:
+            _log.info("Connected to %s for %s", host, self._purpose)
+
+    def _option(self, name: str, default: float | None) -> float | None:
+        values = parse_qs(urlsplit(self._addresses[0].url).query).get(name)
+        try:
+            return float(values[-1]) if values else default
+        except ValueError:
+            return default

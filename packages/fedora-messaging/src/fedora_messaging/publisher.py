@@ -1,0 +1,386 @@
+# SPDX-License-Identifier: MIT
+"""Publishing on one event loop: many messages in flight, each settled exactly once.
+
+What the broker said of which message is decided in :mod:`.confirms`; this is the shell around it: a
+connection that is kept alive, a window that bounds what is in flight, and a time limit for each message.
+Encoding messages does not belong here, nor anything about threads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import OrderedDict, deque
+from typing import TYPE_CHECKING
+
+from .backoff import delays
+from .confirms import Ledger, Outcome, Settled, culprit
+from .exceptions import (
+    BaseException as LibraryError,
+)
+from .exceptions import (
+    ConnectionException,
+    NoFreeChannels,
+    PublishBlocked,
+    PublishForbidden,
+    PublishNacked,
+    PublishReturned,
+    PublishTimeout,
+    ValidationError,
+)
+from .transports.base import ChannelClosed, ChannelEvents, ConnectionEvents, Outgoing, Returned
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from .dialer import Dialer
+    from .statistics import Statistics
+    from .transports.base import Channel, Connection
+
+    Done = Callable[[LibraryError | None], None]
+
+_log = logging.getLogger(__name__)
+
+WINDOW = 1000  # messages in flight: more gains nothing (measured: docs/explanation) and costs duplicates
+WINDOW_BYTES = 16 * 2**20  # bodies in flight; one message of any size always fits
+_SUSPECTS = 256  # refused (exchange, topic) pairs remembered
+
+# Reply codes with which the broker closes the channel because of one message: refused (403), no such
+# exchange (404), properties or size not acceptable (406), too large (311), not implemented (540).
+_MESSAGE_FAULTS = frozenset({311, 403, 404, 406, 540})
+
+
+class Publication:
+    """One message on its way; ``done`` is called exactly once, with None or the reason of the failure."""
+
+    __slots__ = ("deadline", "done", "message", "seconds")
+
+    def __init__(self, message: Outgoing, seconds: float | None, deadline: float, done: Done) -> None:
+        self.message = message
+        self.seconds = seconds
+        self.deadline = deadline
+        self.done: Done | None = done
+
+    def settle(self, error: LibraryError | None) -> None:
+        """Tell the outcome, unless it was told before."""
+        done, self.done = self.done, None
+        if done is not None:
+            done(error)
+
+
+class Publisher(ConnectionEvents, ChannelEvents):
+    """Publishes on a connection of its own, which it opens at the first message and opens again when it is lost.
+
+    A refused message makes the broker close the channel without saying which it was. What was in flight is
+    then published again, in order: first what came before the refused one, and only when that is confirmed,
+    the rest; one by one, if the refused one could not be told. So each closing settles one message at least,
+    and none is blamed for another.
+    """
+
+    def __init__(self, dialer: Dialer, statistics: Statistics) -> None:
+        self._dialer = dialer
+        self._statistics = statistics
+        self._loop = asyncio.get_running_loop()
+        self._waiting: deque[Publication] = deque()
+        self._ledger: Ledger[Publication] = Ledger()
+        self._bytes = 0
+        self._connection: Connection | None = None
+        self._channel: Channel | None = None
+        self._interrupted = asyncio.Event()
+        self._lost = False
+        self._blocked: str | None = None
+        self._groups: deque[int] = deque()  # how many to send before all in flight must be settled, in turn
+        self._quota: int | None = None
+        self._suspects: OrderedDict[tuple[str, str], None] = OrderedDict()
+        self._task: asyncio.Task[None] | None = None
+        self._alarm: asyncio.TimerHandle | None = None
+        self._idle = asyncio.Event()
+        self._closing = False
+
+    # what the owner calls
+
+    def submit(self, message: Outgoing, timeout: float | None, done: Done) -> Publication:
+        """Publish ``message``; ``done(None)`` is called when it is confirmed, ``done(error)`` when it failed.
+
+        ``timeout`` is in seconds from now, None without limit.
+        """
+        deadline = self._loop.time() + timeout if timeout is not None else float("inf")
+        publication = Publication(message, timeout, deadline, done)
+        if self._closing:
+            publication.settle(ConnectionException(reason="the session is closed"))
+            return publication
+        self._waiting.append(publication)
+        self._idle.clear()
+        if self._task is None:
+            self._task = self._loop.create_task(self._run(), name="fedora-messaging publisher")
+        self._watch(deadline)
+        self._pump()
+        return publication
+
+    @property
+    def unconfirmed(self) -> int:
+        """How many messages are not settled."""
+        return len(self._waiting) + len(self._ledger)
+
+    async def close(self) -> None:
+        """Wait until all is settled (each message within its time limit), then close the connection."""
+        self._closing = True
+        if self._task is None:
+            return
+        if self.unconfirmed:
+            await self._idle.wait()
+        self._task.cancel()
+        await asyncio.wait([self._task])
+
+    def abandon(self) -> None:
+        """In a forked child: let go of the parent's socket."""
+        if self._connection is not None:
+            self._connection.abandon()
+
+    # the life of the connection
+
+    async def _run(self) -> None:
+        try:
+            while True:
+                self._lost = False
+                self._connection = await self._dialer.dial(self)
+                self._statistics.connected = True
+                await self._serve(self._connection)
+        except LibraryError as error:
+            self._fail_all(error)
+        finally:
+            self._task = None
+            self._recover(None)
+            self._statistics.connected = False
+            connection, self._connection = self._connection, None
+            if connection is not None:
+                await connection.close()
+            self._fail_all(
+                ConnectionException(reason="the event loop or the session ended before the confirm")
+            )
+
+    async def _serve(self, connection: Connection) -> None:
+        """Publish on channels of this connection until it is lost."""
+        pauses = delays()
+        while not self._lost:
+            self._interrupted.clear()
+            try:
+                self._channel = await connection.channel(self, confirms=True)
+            except (ChannelClosed, NoFreeChannels) as error:
+                _log.warning("No channel for publishing: %s; trying again", error)
+                await asyncio.sleep(next(pauses))
+                continue
+            except ConnectionException as error:
+                if not self._lost:
+                    self.lost(error)
+                return
+            self._pump()
+            await self._interrupted.wait()
+
+    def lost(self, error: ConnectionException) -> None:
+        """The connection is gone: all that is unconfirmed waits for the next one."""
+        self._lost = True
+        self._connection = None
+        self._statistics.connected = False
+        self._statistics.reconnects += 1
+        self._dialer.lost(error)
+        self._blocked = None
+        self._recover(None)
+
+    def closed(self, error: ChannelClosed) -> None:
+        """The broker closed the channel, mostly because of one message."""
+        self._recover(error)
+
+    def blocked(self, reason: str) -> None:
+        """The broker takes nothing more for now."""
+        _log.warning("The broker has blocked publishing: %s", reason)
+        self._blocked = reason
+
+    def unblocked(self) -> None:
+        """It does again."""
+        _log.warning("The broker accepts messages again")
+        self._blocked = None
+        self._pump()
+
+    def _recover(self, error: ChannelClosed | None) -> None:
+        """The channel is gone: settle the culprit, if a message was, and let the others wait in their order."""
+        self._channel = None
+        self._bytes = 0
+        left = [publication for publication in self._ledger.close() if publication.done]
+        self._ledger = Ledger()
+        if error is not None and error.code in _MESSAGE_FAULTS and left:
+            left = self._take_culprit(error, left)
+        elif error is None:
+            self._groups.clear()
+            self._quota = None
+        self._waiting.extendleft(reversed(left))
+        self._next_group()
+        self._interrupted.set()
+
+    def _take_culprit(self, error: ChannelClosed, left: list[Publication]) -> list[Publication]:
+        index = culprit(error, [publication.message for publication in left])
+        if index is None:
+            self._groups.extendleft([1] * len(left))
+            return left
+        refused = left.pop(index)
+        key = (refused.message.exchange, refused.message.topic)
+        self._suspects[key] = None
+        if len(self._suspects) > _SUSPECTS:
+            self._suspects.popitem(last=False)
+        if index:
+            self._groups.appendleft(index)
+        self._settle(refused, _refusal(error, refused.message))
+        return left
+
+    # sending
+
+    def _pump(self) -> None:
+        """Send what may be sent now."""
+        while self._waiting and self._channel is not None and self._blocked is None:
+            publication = self._waiting[0]
+            message = publication.message
+            suspect = bool(self._suspects) and (message.exchange, message.topic) in self._suspects
+            if not self._may_send(message, suspect):
+                return
+            self._waiting.popleft()
+            if self._quota is not None:
+                self._quota -= 1
+            if publication.done is None:
+                continue
+            try:
+                self._channel.publish(message)
+            except Exception as error:  # noqa: BLE001 - what the encoder cannot take fails this message alone
+                self._settle(publication, ValidationError(error))
+                continue
+            self._ledger.sent(publication, message.properties.message_id, mandatory=message.mandatory)
+            self._bytes += len(message.body)
+            if suspect:
+                self._quota = 0
+        self._note_idle()
+
+    def _may_send(self, message: Outgoing, suspect: bool) -> bool:
+        in_flight = len(self._ledger)
+        if not in_flight:
+            if self._quota == 0:
+                self._next_group()
+            return True
+        if suspect or self._quota == 0:
+            return False
+        return in_flight < WINDOW and self._bytes + len(message.body) <= WINDOW_BYTES
+
+    def _next_group(self) -> None:
+        self._quota = self._groups.popleft() if self._groups else None
+
+    # what the broker says
+
+    def confirmed(self, tag: int, multiple: bool) -> None:
+        """The broker has taken responsibility."""
+        self._apply(self._ledger.settle(tag, multiple))
+
+    def refused(self, tag: int, multiple: bool) -> None:
+        """The broker could not."""
+        self._apply(self._ledger.settle(tag, multiple, nacked=True))
+
+    def returned(self, message: Returned) -> None:
+        """Nobody was bound."""
+        self._ledger.returned(message)
+
+    def _apply(self, settled: list[Settled[Publication]]) -> None:
+        for item in settled:
+            self._bytes -= len(item.item.message.body)
+            if item.outcome is Outcome.CONFIRMED:
+                if self._suspects:
+                    self._suspects.pop((item.item.message.exchange, item.item.message.topic), None)
+                if item.item.done is not None:
+                    self._statistics.published += 1
+                    item.item.settle(None)
+            else:
+                self._settle(item.item, _failure(item))
+        self._pump()
+
+    def _settle(self, publication: Publication, error: LibraryError) -> None:
+        if publication.done is not None:
+            self._statistics.count_failure(error)
+            publication.settle(error)
+
+    # time limits
+
+    def _watch(self, deadline: float) -> None:
+        """Wake at ``deadline``, or before."""
+        if deadline == float("inf") or (self._alarm is not None and self._alarm.when() <= deadline):
+            return
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._alarm = self._loop.call_at(deadline, self._expire)
+
+    def _expire(self) -> None:
+        self._alarm = None
+        now = self._loop.time()
+        for publication in self._unsettled():
+            if publication.deadline <= now:
+                self._settle(publication, self._timeout(publication))
+        self._watch(min((publication.deadline for publication in self._unsettled()), default=float("inf")))
+        while self._waiting and self._waiting[0].done is None and not self._groups and self._quota is None:
+            self._waiting.popleft()
+        self._note_idle()
+
+    def _unsettled(self) -> Iterator[Publication]:
+        yield from [publication for publication in self._ledger if publication.done]
+        yield from [publication for publication in self._waiting if publication.done]
+
+    def _timeout(self, publication: Publication) -> PublishTimeout:
+        message = publication.message
+        about = (
+            f"{message.topic} to the exchange {message.exchange}: no confirm within {publication.seconds:g} s"
+        )
+        if self._blocked is not None:
+            return PublishBlocked(
+                f"{about}; the broker has blocked publishing ({self._blocked}): free its memory or disk",
+                exchange=message.exchange,
+                topic=message.topic,
+            )
+        if self._connection is None and self._dialer.last_error is not None:
+            about = f"{about}; not connected: {self._dialer.last_error}"
+        return PublishTimeout(about, exchange=message.exchange, topic=message.topic)
+
+    def _fail_all(self, error: LibraryError) -> None:
+        waiting, self._waiting = self._waiting, deque()
+        for publication in waiting:
+            self._settle(publication, error)
+        self._note_idle()
+
+    def _note_idle(self) -> None:
+        if not self._waiting and not any(publication.done for publication in self._ledger):
+            self._idle.set()
+
+
+def _failure(settled: Settled[Publication]) -> LibraryError:
+    message = settled.item.message
+    if settled.outcome is Outcome.RETURNED:
+        reason = settled.returned.reason if settled.returned else ""
+        return PublishReturned(
+            f"{message.topic}: no queue is bound for it to the exchange {message.exchange}: {reason}",
+            exchange=message.exchange,
+            topic=message.topic,
+        )
+    return PublishNacked(
+        f"{message.topic}: the broker could not put it in a queue bound to the exchange {message.exchange}: "
+        "one is full and rejects what comes (x-overflow), or its node failed",
+        exchange=message.exchange,
+        topic=message.topic,
+    )
+
+
+def _refusal(closed: ChannelClosed, message: Outgoing) -> LibraryError:
+    if closed.code == 404:  # NOT_FOUND
+        return PublishReturned(
+            f"{message.topic}: the exchange {message.exchange!r} does not exist: declare it, "
+            f"or correct publish_exchange ({closed.text})",
+            exchange=message.exchange,
+            topic=message.topic,
+        )
+    return PublishForbidden(
+        f"{message.topic}: the broker refuses it in the exchange {message.exchange}: {closed.text}",
+        exchange=message.exchange,
+        topic=message.topic,
+    )

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: MIT
+"""What a consumer needs on the broker before it can consume, and declaring it.
+
+The names are the configuration's: ``exchanges``, ``queues``, ``bindings``. The queue named ``""`` gets its name
+from the broker, and a new one each time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from .exceptions import BadDeclaration
+from .transports.base import ChannelClosed, ChannelEvents
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Mapping, Sequence
+
+    from .transports.base import Channel, Connection
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Topology:
+    """Exchanges, queues and bindings to declare; with ``passive``, exchanges and queues must be there already."""
+
+    exchanges: Mapping[str, Mapping[str, Any]]
+    queues: Mapping[str, Mapping[str, Any]]
+    bindings: Sequence[Mapping[str, Any]]
+    passive: bool = False
+
+    def only(self, queue: str) -> Topology:
+        """The part that the queue of this (configured) name needs."""
+        bindings = [binding for binding in self.bindings if binding.get("queue", "") == queue]
+        return Topology(self.exchanges, {queue: self.queues[queue]}, bindings, self.passive)
+
+    async def declare(self, connection: Connection) -> dict[str, str]:
+        """Declare all of it; the configured name of each queue → its name on the broker.
+
+        Uses a channel of its own, so that a refusal leaves the consuming channel alone. Raises
+        ``BadDeclaration`` with the broker's words, ``ConnectionException``.
+        """
+        channel = await connection.channel(ChannelEvents())
+        names: dict[str, str] = {}
+        for name, settings in self.exchanges.items():
+            await _refusable(channel.declare_exchange(name, settings, self.passive), "exchange", name)
+        for name, settings in self.queues.items():
+            names[name] = await _refusable(
+                channel.declare_queue(name, settings, self.passive and name != ""),
+                "queue",
+                name or "server-named",
+            )
+        for binding in self.bindings:
+            await self._bind(channel, binding, names)
+        await channel.close()
+        return names
+
+    async def _bind(self, channel: Channel, binding: Mapping[str, Any], names: Mapping[str, str]) -> None:
+        queues = [binding["queue"]] if "queue" in binding else list(names)
+        for queue in queues:
+            queue = names.get(queue, queue)  # noqa: PLW2901
+            for topic in binding["routing_keys"]:
+                description = f"{queue} to {binding['exchange']} for {topic!r}"
+                done = channel.bind(queue, binding["exchange"], topic, binding.get("arguments"))
+                await _refusable(done, "binding", description)
+
+
+async def _refusable(answer: Awaitable[T], kind: str, description: str) -> T:
+    try:
+        return await answer
+    except ChannelClosed as error:
+        raise BadDeclaration(kind, description, f"{error.text} ({error.code})") from error
