@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: MIT
+"""``python -m benchmarks``: run it all, print the table, write the plot and the JSON file.
+
+Ends with 0 also when bounds are missed: a benchmark says how things are, on a machine that may be busy; tests
+are elsewhere.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from fedora_messaging.private_node import PrivateNode
+
+from . import limit, machine, peer, plot, report, table
+from .measure import ROOT, Course, MeasureError, Sample, measure
+from .plan import SCENARIOS, Probe, Role, Scenario, Task
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+OUTPUT = ROOT / "build" / "bench"
+ROUNDS = 5
+QUICK_ROUNDS = 3
+QUICK_DIVISOR = 10
+
+Collected = dict[str, dict[Role, list[Sample]]]
+
+
+def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """The command line."""
+    names = [scenario.name for scenario in SCENARIOS]
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="a tenth of the messages, three rounds")
+    parser.add_argument("--only", action="append", choices=names, metavar="NAME", help=", ".join(names))
+    parser.add_argument("--rounds", type=int, help=f"how often everything is measured (default {ROUNDS})")
+    parser.add_argument("--output", type=Path, default=OUTPUT, metavar="FOLDER")
+    return parser.parse_args(argv)
+
+
+def scenarios(only: Sequence[str] | None, quick: bool) -> list[Scenario]:
+    """Those asked for, with fewer messages when ``quick``."""
+    chosen = [scenario for scenario in SCENARIOS if only is None or scenario.name in only]
+    return [_shortened(scenario) for scenario in chosen] if quick else chosen
+
+
+def _shortened(scenario: Scenario) -> Scenario:
+    contestants: Mapping[Role, Task | Probe] = {
+        role: task.shortened(QUICK_DIVISOR) if isinstance(task, Task) else task
+        for role, task in scenario.contestants.items()
+    }
+    return replace(scenario, contestants=contestants)
+
+
+class Run:
+    """Collects samples, in turns, and the errors of those that failed."""
+
+    def __init__(self, course: Course, console: Console) -> None:
+        self.samples: Collected = {}
+        self.errors: list[str] = []
+        self._course = course
+        self._console = console
+
+    def warm_up(self, chosen: Sequence[Scenario]) -> None:
+        """Compile all bytecode and load it once, and let the broker run a little; nothing is kept."""
+        for scenario in chosen:
+            for role, contestant in scenario.contestants.items():
+                if isinstance(contestant, Probe) or role is Role.LIMIT:
+                    self._sample(scenario, role)
+
+    def round(self, chosen: Sequence[Scenario]) -> None:
+        """Every contestant of every scenario once: the limit, the peer and ours side by side in time."""
+        for scenario in chosen:
+            for role in scenario.contestants:
+                sample = self._sample(scenario, role)
+                if sample is not None:
+                    self.samples.setdefault(scenario.name, {}).setdefault(role, []).append(sample)
+
+    def _sample(self, scenario: Scenario, role: Role) -> Sample | None:
+        try:
+            return measure(self._course, scenario, role)
+        except MeasureError as error:
+            self.errors.append(f"{scenario.name}, {role.value}: {error}")
+            self._console.print(f"[red]{self.errors[-1]}", highlight=False)
+            return None
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the benchmark."""
+    asked = arguments(argv)
+    console = Console()
+    chosen = scenarios(asked.only, asked.quick)
+    rounds = asked.rounds or (QUICK_ROUNDS if asked.quick else ROUNDS)
+    peer_python = peer.python()
+    begun = time.monotonic()
+    with tempfile.TemporaryDirectory() as folder, PrivateNode(plugins=()) as node:
+        course = Course(node.amqp_url, peer_python, Path(folder))
+        with limit.Bare(node.amqp_url) as bare:
+            facts = machine.facts(bare.version, peer_python)
+        run = Run(course, console)
+        with console.status("warming up") as status:
+            run.warm_up(chosen)
+            for number in range(1, rounds + 1):
+                status.update(f"round {number} of {rounds}")
+                run.round(chosen)
+    facts |= {"rounds": rounds, "quick": asked.quick, "seconds": round(time.monotonic() - begun)}
+    rows = report.rows(run.samples, [scenario.name for scenario in chosen])
+    write(run, rows, facts, asked.output)
+    show(console, rows)
+    folder = asked.output
+    console.print(f"{facts['seconds']} s; see {folder}/bench.png and bench.json", highlight=False)
+    return 0
+
+
+def write(run: Run, rows: Sequence[report.Row], facts: Mapping[str, object], folder: Path) -> None:
+    """Leave ``bench.json`` and ``bench.png`` in ``folder``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    data = report.as_json(run.samples, rows, facts, run.errors)
+    (folder / "bench.json").write_text(json.dumps(data, indent=1))
+    subtitle = f"RabbitMQ {facts['rabbitmq']}, Python {facts['python']}, {facts['cores']} cores for broker and client"
+    plot.draw(rows, folder / "bench.png", subtitle)
+
+
+def show(console: Console, rows: Sequence[report.Row]) -> None:
+    """Print the table, and what to know of it."""
+    console.print(table.table(rows))
+    for note in table.notes(rows):
+        console.print(note, highlight=False, markup=False)
+    console.print(f"[bold]{report.closing(rows)}", highlight=False)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,13 @@
+# SPDX-License-Identifier: MIT
+"""The message of ``payload`` as an application makes it."""
+
+from __future__ import annotations
+
+from fedora_messaging.api import Message
+
+from benchmarks import payload
+
+
+def message() -> Message:
+    """A new one, with an id of its own; making it is part of what a message costs."""
+    return Message(topic=payload.TOPIC, body=payload.BODY)

@@ -1,0 +1,220 @@
+# SPDX-License-Identifier: MIT
+"""The limit: what RabbitMQ gives a client that does nothing but move bytes.
+
+Frames are encoded beforehand and sent over one bare blocking socket; what comes back is counted, not decoded.
+It also sets the stage for the other contestants: declares, fills and empties their queue. A tool of the
+benchmark, with no care for errors beyond stopping at them; nothing of the library may import it.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+import time
+from typing import TYPE_CHECKING, Self
+from urllib.parse import unquote, urlsplit
+
+from . import frames, payload
+from .frames import Frame, FrameReader, Method
+from .meter import Meter, latencies
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+READ_SIZE = 1 << 18
+
+
+class LimitError(Exception):
+    """The broker said something that was not expected."""
+
+
+class Bare:
+    """One connection with one channel, opened by a minimal handshake; ``version`` is the broker's."""
+
+    def __init__(self, amqp_url: str) -> None:
+        url = urlsplit(amqp_url)
+        self._socket = socket.create_connection((url.hostname or "127.0.0.1", url.port or 5672))
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._reader = FrameReader()
+        self._early: list[Frame] = []
+        self._shake_hands(url.username or "guest", url.password or "guest", unquote(url.path[1:]) or "/")
+
+    def _shake_hands(self, user: str, password: str, vhost: str) -> None:
+        self.send(frames.PROTOCOL_HEADER)
+        self.version = frames.server_version(self.wait(frames.CONNECTION_START))
+        self.send(frames.start_ok(user, password))
+        channels, frame_size = struct.unpack_from(">HI", self.wait(frames.CONNECTION_TUNE), 4)
+        no_heartbeat = 0
+        limits = struct.pack(">HIH", channels, frame_size, no_heartbeat)
+        self.send(frames.method(frames.CONNECTION_TUNE_OK, 0, limits))
+        open_ = frames.method(frames.CONNECTION_OPEN, 0, frames.short_string(vhost) + b"\0\0")
+        self.call(open_, frames.CONNECTION_OPEN_OK)
+        self.call(frames.method(frames.CHANNEL_OPEN, 1, b"\0"), frames.CHANNEL_OPEN_OK)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
+        if error is None:
+            self._say_goodbye()
+        self._socket.close()
+
+    def _say_goodbye(self) -> None:
+        """Close in order: closing the socket over unread bytes resets it, and the last acks are lost with it."""
+        self.send(frames.close_connection())
+        while not any(
+            received.kind == frames.METHOD and received.method == frames.CONNECTION_CLOSE_OK
+            for received in self.receive()
+        ):
+            pass
+
+    def send(self, data: bytes) -> None:
+        """All of ``data``."""
+        self._socket.sendall(data)
+
+    def receive(self) -> list[Frame]:
+        """The frames that have come; waits for at least a few bytes."""
+        if self._early:
+            early, self._early = self._early, []
+            return early
+        data = self._socket.recv(READ_SIZE)
+        if not data:
+            raise LimitError("The broker closed the connection")
+        return self._reader.feed(data)
+
+    def wait(self, wanted: Method) -> bytes:
+        """The payload of the next method, which must be ``wanted``; later frames are kept."""
+        while True:
+            received = self.receive()
+            if not received:
+                continue
+            first, self._early = received[0], received[1:]
+            if first.method != wanted:
+                raise LimitError(f"Expected {wanted}, the broker sent {first.method}: {first.payload!r}")
+            return first.payload
+
+    def call(self, request: bytes, answer: Method) -> bytes:
+        """Send ``request`` and wait for ``answer``."""
+        self.send(request)
+        return self.wait(answer)
+
+    def confirms(self) -> None:
+        """Let the broker confirm what is published from here on."""
+        self.call(frames.method(frames.CONFIRM_SELECT, 1, b"\0"), frames.CONFIRM_SELECT_OK)
+
+    def prepare_queue(self) -> None:
+        """The benchmark's durable queue, bound and empty."""
+        self.call(frames.declare_queue(payload.QUEUE), frames.QUEUE_DECLARE_OK)
+        bind = frames.bind_queue(payload.QUEUE, payload.EXCHANGE, payload.TOPIC)
+        self.call(bind, frames.QUEUE_BIND_OK)
+        self.call(frames.purge_queue(payload.QUEUE), frames.QUEUE_PURGE_OK)
+
+    def queue_counts(self) -> tuple[int, int]:
+        """How many messages wait in the queue, and how many consumers it has."""
+        ok = self.call(frames.declare_queue(payload.QUEUE, passive=True), frames.QUEUE_DECLARE_OK)
+        messages, consumers = struct.unpack(">II", ok[-8:])
+        return messages, consumers
+
+
+def encode_messages(count: int) -> list[bytes]:
+    """``count`` messages as frames, each with an id of its own."""
+    body = payload.encoded_body()
+    return [
+        frames.publish(
+            payload.EXCHANGE,
+            payload.TOPIC,
+            body,
+            headers=payload.HEADERS,
+            message_id=payload.message_id(number),
+        )
+        for number in range(count)
+    ]
+
+
+class ConfirmCount:
+    """Counts settled publishes; confirms of RabbitMQ may arrive in any order, some for many at once."""
+
+    def __init__(self) -> None:
+        self.settled = 0
+        self._below = 0
+        self._alone: set[int] = set()
+
+    def note(self, tag: int, multiple: bool) -> None:
+        """A confirm arrived."""
+        if multiple:
+            done_alone = {one for one in self._alone if one <= tag}
+            self._alone -= done_alone
+            self.settled += tag - self._below - len(done_alone)
+            self._below = tag
+        else:
+            self._alone.add(tag)
+            self.settled += 1
+
+
+def round_trips(bare: Bare, count: int) -> dict[str, float]:
+    """One publish and its confirm, alone, ``count`` times."""
+    messages = encode_messages(count)
+    seconds: list[float] = []
+    bare.confirms()
+    meter = Meter()
+    for message in messages:
+        begun = time.perf_counter()
+        bare.call(message, frames.BASIC_ACK)
+        seconds.append(time.perf_counter() - begun)
+    return meter.result(count) | latencies(seconds)
+
+
+def publish(bare: Bare, count: int, window: int) -> dict[str, float]:
+    """Pipelined publishing with at most ``window`` unconfirmed messages."""
+    messages = encode_messages(count)
+    bare.confirms()
+    meter = Meter()
+    send_within_window(bare, messages, window)
+    return meter.result(count)
+
+
+def send_within_window(bare: Bare, messages: Sequence[bytes], window: int) -> None:
+    """Publish all, with at most ``window`` unconfirmed at any time; returns when all are confirmed."""
+    confirmed = ConfirmCount()
+    sent = 0
+    while confirmed.settled < len(messages):
+        room = min(window - (sent - confirmed.settled), len(messages) - sent)
+        if room:
+            bare.send(b"".join(messages[sent : sent + room]))
+            sent += room
+        for received in bare.receive():
+            if received.method != frames.BASIC_ACK:
+                raise LimitError(f"Instead of a confirm the broker sent {received.method}")
+            confirmed.note(*frames.settled(received.payload))
+
+
+def consume(bare: Bare, count: int, prefetch: int, warm_up: int) -> dict[str, float]:
+    """Take ``count`` messages after the first ``warm_up``, acking once for all that one read brought."""
+    bare.call(frames.qos(prefetch), frames.BASIC_QOS_OK)
+    bare.call(frames.consume(payload.QUEUE), frames.BASIC_CONSUME_OK)
+    first = take_deliveries(bare, warm_up)
+    meter = Meter()
+    last = take_deliveries(bare, first + count)
+    return meter.result(last - first) | {"handled": last}
+
+
+def take_deliveries(bare: Bare, last: int) -> int:
+    """Acks deliveries until the tag ``last``, or a few more; returns the tag reached."""
+    tag = complete = 0
+    while tag < last:
+        before = tag
+        for kind, content in bare.receive():
+            if kind == frames.BODY:
+                tag = complete
+            elif kind == frames.METHOD:
+                complete = frames.delivery_tag(content)
+        if tag > before:
+            bare.send(frames.ack(tag))
+    return tag
+
+
+def fill_queue(bare: Bare, count: int, window: int = 1000) -> None:
+    """Empty the queue and put ``count`` messages there."""
+    bare.prepare_queue()
+    bare.confirms()
+    send_within_window(bare, encode_messages(count), window)

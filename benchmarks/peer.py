@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: MIT
+"""The peer's own environment: built once, by uv, from the pinned list beside this file."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+REQUIREMENTS = Path(__file__).with_name("peer-requirements.txt")
+ENVIRONMENTS = Path(__file__).parent.parent / ".cache" / "bench"
+
+
+def python() -> Path:
+    """The interpreter that has fedora-messaging 3.9.1, and nothing of ours.
+
+    Raises ``subprocess.CalledProcessError`` when uv cannot build the environment.
+    """
+    wanted = hashlib.sha256(REQUIREMENTS.read_bytes() + sys.version.encode()).hexdigest()[:12]
+    environment = ENVIRONMENTS / f"peer-{wanted}"
+    interpreter, complete = environment / "bin" / "python", environment / "complete"
+    if not complete.exists():
+        _uv("venv", "--quiet", "--clear", "--python", sys.executable, str(environment))
+        _uv(
+            "pip",
+            "install",
+            "--quiet",
+            "--compile-bytecode",
+            "--python",
+            str(interpreter),
+            "-r",
+            str(REQUIREMENTS),
+        )
+        complete.touch()
+    return interpreter
+
+
+def _uv(*arguments: str) -> None:
+    beside = Path(sys.executable).with_name("uv")
+    uv = str(beside) if beside.exists() else shutil.which("uv") or "uv"
+    subprocess.run([uv, *arguments], check=True)

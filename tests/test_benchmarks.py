@@ -1,0 +1,276 @@
+# SPDX-License-Identifier: MIT
+"""The benchmark's pure parts: the bytes of the limit, the plan, and what is said of the samples."""
+
+from __future__ import annotations
+
+import io
+import json
+import tomllib
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+import pika
+import pika.frame
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+
+from benchmarks import frames, measure, meter, payload, plot, report
+from benchmarks.__main__ import arguments, scenarios
+from benchmarks.limit import ConfirmCount
+from benchmarks.plan import FIGURES, SCENARIOS, Bar, Probe, Role, Task
+from benchmarks.table import notes, table
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+A_MESSAGE = frames.publish(
+    payload.EXCHANGE,
+    payload.TOPIC,
+    payload.encoded_body(),
+    headers=payload.HEADERS,
+    message_id=payload.message_id(7),
+)
+
+
+def decoded(data: bytes) -> list[Any]:
+    """The frames as pika reads them."""
+    found = []
+    while data:
+        size, one = pika.frame.decode_frame(data)
+        found.append(one)
+        data = data[size:]
+    return found
+
+
+def test_pika_reads_the_published_message_as_it_was_meant() -> None:
+    publish, header, body = decoded(A_MESSAGE)
+    assert (publish.method.exchange, publish.method.routing_key) == (payload.EXCHANGE, payload.TOPIC)
+    assert json.loads(body.fragment) == payload.BODY
+    assert header.body_size == len(body.fragment)
+    properties = header.properties
+    assert properties.headers == payload.HEADERS
+    assert (properties.content_type, properties.content_encoding) == ("application/json", "utf-8")
+    assert (properties.delivery_mode, properties.message_id) == (2, payload.message_id(7))
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (frames.declare_queue("q"), pika.spec.Queue.Declare(queue="q", durable=True)),
+        (
+            frames.declare_queue("q", passive=True),
+            pika.spec.Queue.Declare(queue="q", durable=True, passive=True),
+        ),
+        (
+            frames.bind_queue("q", "x", "a.#"),
+            pika.spec.Queue.Bind(queue="q", exchange="x", routing_key="a.#"),
+        ),
+        (frames.purge_queue("q"), pika.spec.Queue.Purge(queue="q")),
+        (frames.qos(500), pika.spec.Basic.Qos(prefetch_count=500)),
+        (frames.consume("q"), pika.spec.Basic.Consume(queue="q")),
+        (frames.ack(9), pika.spec.Basic.Ack(delivery_tag=9, multiple=True)),
+        (frames.close_connection(), pika.spec.Connection.Close(200, "", 0, 0)),
+    ],
+)
+def test_methods_are_the_bytes_that_pika_would_send(data: bytes, expected: Any) -> None:
+    (read,) = decoded(data)
+    assert read.marshal() == pika.frame.Method(read.channel_number, expected).marshal()
+
+
+@given(st.lists(st.integers(1, 40)))
+def test_frames_are_cut_alike_however_the_bytes_arrive(sizes: list[int]) -> None:
+    data = A_MESSAGE + frames.ack(1)
+    reader, found, position = frames.FrameReader(), [], 0
+    for size in [*sizes, len(data)]:
+        found += reader.feed(data[position : position + size])
+        position += size
+    assert [one.kind for one in found] == [frames.METHOD, frames.HEADER, frames.BODY, frames.METHOD]
+    assert found[2].payload == payload.encoded_body()
+    assert frames.settled(found[3].payload) == (1, True)
+
+
+def test_delivery_tag_stands_behind_the_consumers_tag() -> None:
+    deliver = pika.spec.Basic.Deliver("a tag", 12345678901, False, "x", "key")
+    (frame,) = frames.FrameReader().feed(pika.frame.Method(1, deliver).marshal())
+    assert frame.method == frames.BASIC_DELIVER
+    assert frames.delivery_tag(frame.payload) == 12345678901
+
+
+def test_server_version_is_found_among_the_properties() -> None:
+    start = pika.spec.Connection.Start(server_properties={"product": "RabbitMQ", "version": "3.10.8"})
+    (frame,) = frames.FrameReader().feed(pika.frame.Method(0, start).marshal())
+    assert frames.server_version(frame.payload) == "3.10.8"
+    assert frames.server_version(b"") == ""
+
+
+@given(st.integers(1, 60), st.randoms())
+def test_every_confirm_is_counted_once(count: int, random: Random) -> None:
+    confirmed, waiting = ConfirmCount(), set(range(1, count + 1))
+    while waiting:
+        tag = random.choice(sorted(waiting))
+        multiple = random.random() < 0.3
+        waiting -= {one for one in waiting if one <= tag} if multiple else {tag}
+        confirmed.note(tag, multiple)
+        assert confirmed.settled == count - len(waiting)
+
+
+def test_quantile_is_a_sample() -> None:
+    assert meter.quantile([3, 1, 2], 0.5) == 2
+    assert meter.quantile([1], 0.99) == 1
+    assert meter.quantile(list(range(100)), 0.99) == 99
+
+
+def test_meter_counts_from_the_restart_to_the_stop() -> None:
+    running = meter.Meter()
+    sum(range(2_000_000))
+    busy = running.result(1)
+    running.restart()
+    running.stop()
+    sum(range(2_000_000))
+    assert running.result(1)["cpu_us"] < busy["cpu_us"] / 2
+    assert running.result(1)["rate"] > busy["rate"] * 2
+
+
+def test_configuration_is_what_both_versions_read() -> None:
+    read = tomllib.loads(measure.configuration("amqp://guest:guest@127.0.0.1:1/%2F", 500))
+    assert read["amqp_url"] == "amqp://guest:guest@127.0.0.1:1/%2F"
+    assert read["qos"]["prefetch_count"] == 500
+    assert read["queues"][payload.QUEUE]["durable"] is True
+    assert read["bindings"][0]["queue"] == payload.QUEUE
+
+
+def test_memory_is_read_from_the_kernels_summary() -> None:
+    rollup = (
+        "5581-7ffd ---p 00000000 00:00 0    [rollup]\nRss:    43944 kB\nPss:    40000 kB\nPss_Anon: 1 kB\n"
+    )
+    assert measure.memory(rollup) == {"rss_mb": pytest.approx(44.998656), "pss_mb": pytest.approx(40.96)}
+
+
+def test_each_figure_is_measured_of_ours_and_of_what_its_bound_names() -> None:
+    known = {scenario.name: scenario for scenario in SCENARIOS}
+    against = {
+        Bar.AT_MOST_OF_LIMIT: Role.LIMIT,
+        Bar.AT_LEAST_OF_LIMIT: Role.LIMIT,
+        Bar.AT_MOST_OF_PEER: Role.PEER,
+    }
+    for figure in FIGURES:
+        contestants = known[figure.scenario].contestants
+        assert Role.OURS in contestants
+        if figure.bar in against:
+            assert against[figure.bar] in contestants
+        if figure.peer_scenario:
+            assert Role.PEER not in contestants
+            assert Role.PEER in known[figure.peer_scenario].contestants
+
+
+def test_threads_and_tasks_share_their_messages_evenly_also_when_quick() -> None:
+    for scenario in [*scenarios(None, quick=False), *scenarios(None, quick=True)]:
+        for task in scenario.contestants.values():
+            if isinstance(task, Task):
+                among = task.options.get("threads", task.options.get("tasks", 1))
+                assert task.count % among == task.warm_up % among == 0
+                assert task.count > 0
+
+
+def test_only_chooses_scenarios_and_refuses_unknown_ones() -> None:
+    asked = arguments(["--only", "import", "--only", "help"])
+    assert [one.name for one in scenarios(asked.only, asked.quick)] == ["import", "help"]
+    with pytest.raises(SystemExit):
+        arguments(["--only", "nothing"])
+
+
+LARGEST = {"rate": 60_000.0, "cpu_us": 3_000.0, "p50_us": 9_000.0, "seconds": 2.0, "rss_mb": 120.0}
+
+
+def made_up(random: Random) -> dict[str, dict[Role, list[dict[str, float]]]]:
+    """Samples of a whole run, three rounds."""
+    return {
+        scenario.name: {
+            role: [{key: random.uniform(top / 100, top) for key, top in LARGEST.items()} for _ in range(3)]
+            for role in scenario.contestants
+        }
+        for scenario in SCENARIOS
+    }
+
+
+def figure_of(scenario: str, key: str) -> Any:
+    return next(one for one in FIGURES if (one.scenario, one.key) == (scenario, key))
+
+
+def row_of(scenario: str, key: str, limit: float | None, peer: float, ours: float | None) -> report.Row:
+    return report.Row(figure_of(scenario, key), limit, None, peer, ours)
+
+
+@pytest.mark.parametrize(
+    ("row", "ratio", "said"),
+    [
+        (row_of("blocking", "p50_us", 400, 2000, 600), 1.5, "ok"),
+        (row_of("blocking", "p50_us", 400, 2000, 601), 1.5025, "MISSED"),
+        (row_of("blocking", "cpu_us", 20, 1300, 200), 10, "ok"),
+        (row_of("threads", "rate", 10_000, 750, 4_999), 0.4999, "MISSED"),
+        (row_of("threads", "rate", 10_000, 750, 5_000), 0.5, "ok"),
+        (row_of("import", "seconds", None, 0.2, 0.08), 0.4, "MISSED"),
+        (row_of("idle", "rss_mb", None, 60, 45), None, "ok"),
+        (row_of("threads", "rate", 10_000, 750, None), None, "not run"),
+        (row_of("threads", "rate", None, 750, 9_000), None, "not run"),
+    ],
+)
+def test_bounds_are_kept_or_missed(row: report.Row, ratio: float | None, said: str) -> None:
+    assert row.ratio == pytest.approx(ratio)
+    assert report.verdict(row) == said
+    assert row.missed is (said != "ok")
+
+
+def test_a_row_is_the_median_of_the_rounds_and_borrows_the_peers_value_where_it_must() -> None:
+    samples = {
+        "many": {Role.LIMIT: [{"rate": 10.0}, {"rate": 30.0}, {"rate": 20.0}], Role.OURS: [{"rate": 18.0}]},
+        "blocking": {Role.PEER: [{"rate": 5.0}]},
+    }
+    row = report.row(samples, figure_of("many", "rate"))
+    assert (row.limit, row.ours, row.peer, row.peer_is_another) == (20.0, 18.0, 5.0, True)
+    assert row.ratio == pytest.approx(0.9)
+
+
+def test_the_closing_line_counts_missed_bounds() -> None:
+    kept = row_of("threads", "rate", 10, 1, 6)
+    lost = row_of("threads", "rate", 10, 1, 4)
+    without_bound = row_of("threads", "cpu_us", 10, 1, 4)
+    assert report.closing([kept, without_bound]) == "All 1 bounds are kept."
+    assert report.closing([kept, lost, without_bound]) == "1 of 2 bounds is missed."
+    assert report.closing([lost, lost]) == "2 of 2 bounds are missed."
+
+
+def test_the_table_fits_into_eighty_columns() -> None:
+    rows = report.rows(made_up(Random(1)), [scenario.name for scenario in SCENARIOS])
+    written = io.StringIO()
+    Console(file=written, width=80).print(table(rows))
+    lines = written.getvalue().rstrip().splitlines()
+    titles = len({row.figure.scenario for row in rows})
+    assert len(lines) == 1 + titles + len(rows)
+    assert any("no more than 16" in note for note in notes(rows))
+
+
+def test_the_json_file_holds_every_sample() -> None:
+    samples = made_up(Random(2))
+    rows = report.rows(samples, list(samples))
+    read = json.loads(json.dumps(report.as_json(samples, rows, {"cores": 2}, ["idle, peer: gone"])))
+    assert read["samples"]["many"]["ours"] == samples["many"][Role.OURS]
+    assert len(read["figures"]) == len(FIGURES)
+    assert read["errors"] == ["idle, peer: gone"]
+
+
+@pytest.mark.parametrize("names", [["idle"], ["many"], [scenario.name for scenario in SCENARIOS]])
+def test_the_plot_is_drawn_of_whatever_was_measured(names: list[str], tmp_path: Path) -> None:
+    samples = made_up(Random(3))
+    rows = report.rows({name: samples[name] for name in names}, names)
+    plot.draw(rows, tmp_path / "folder" / "bench.png", "a subtitle")
+    assert (tmp_path / "folder" / "bench.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_probes_have_no_messages() -> None:
+    probed = {
+        probe for scenario in SCENARIOS for probe in scenario.contestants.values() if isinstance(probe, Probe)
+    }
+    assert probed == set(Probe)
