@@ -149,7 +149,7 @@ class LazyConfig(dict[str, Any]):
         self._load_once()
         return super().setdefault(key, default)
 
-    def pop(self, *args: Any) -> Any:
+    def pop(self, *args: Any) -> Any:  # noqa: ARG002 - the signature of dict
         """Not possible.
 
         Raises:

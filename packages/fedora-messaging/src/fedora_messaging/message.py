@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 from uuid import uuid4
 
-from . import registry, schemas
+from . import jsontext, registry, schemas
 from .config import conf
 from .exceptions import ValidationError
 from .schema_utils import user_avatar_url
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     from pika import BasicProperties
 
 #: Of interest to developers only.
@@ -32,41 +33,18 @@ WARNING = 30
 ERROR = 40
 #: All severities.
 SEVERITIES = (DEBUG, INFO, WARNING, ERROR)
+#: What a message looks like in a file, one a line.
+SERIALIZED_MESSAGE_SCHEMA = schemas.SERIALIZED_MESSAGE
 
 HeaderType: TypeAlias = dict[str, Any]
 
 _log = logging.getLogger(__name__)
-_json_encoder = json.JSONEncoder()
 _BASE_NAME = "base.message"
 
 # Applications' tests put classes of their own here.
 _schema_name_to_class = registry.schema_name_to_class
 _class_to_schema_name = registry.class_to_schema_name
 _schema_name_to_package = registry.schema_name_to_package
-
-_DRAFT_4 = "http://json-schema.org/draft-04/schema#"
-_HEADERS: dict[str, Any] = {
-    "fedora_messaging_severity": {"type": "number", "enum": list(SEVERITIES)},
-    "fedora_messaging_schema": {"type": "string"},
-    "fedora_messaging_schema_package": {"type": "string"},
-    "sent-at": {"type": "string"},
-}
-
-#: What a message looks like in a file, one a line.
-SERIALIZED_MESSAGE_SCHEMA: dict[str, Any] = {
-    "$schema": _DRAFT_4,
-    "description": "A message in a file",
-    "type": "object",
-    "properties": {
-        "topic": {"type": "string", "description": "The topic, without a prefix"},
-        "headers": {"type": "object", "properties": _HEADERS, "description": "The AMQP headers"},
-        "id": {"type": "string", "description": "The message's own id, a UUID"},
-        "body": {"type": "object", "description": "What the application published"},
-        "queue": {"type": ["string", "null"], "description": "The queue it came from, if any"},
-        "priority": {"type": ["integer", "null"], "description": "The priority it was sent with"},
-    },
-    "required": ["topic", "body"],
-}
 
 # The properties that become headers, and the headers' prefixes.
 _ABOUT = (
@@ -96,17 +74,8 @@ class Message:
     severity: int = INFO
     #: Set to true in a class that has a successor: receiving such a message logs a warning.
     deprecated: bool = False
-    headers_schema: ClassVar[dict[str, Any]] = {
-        "$schema": _DRAFT_4,
-        "description": "Schema for message headers",
-        "type": "object",
-        "properties": _HEADERS,
-    }
-    body_schema: ClassVar[dict[str, Any]] = {
-        "$schema": _DRAFT_4,
-        "description": "Schema for message body",
-        "type": "object",
-    }
+    headers_schema: ClassVar[dict[str, Any]] = schemas.HEADERS
+    body_schema: ClassVar[dict[str, Any]] = schemas.BODY
 
     def __init__(
         self,
@@ -175,14 +144,14 @@ class Message:
 
     @property
     def _encoded_body(self) -> bytes:
-        return _json_encoder.encode(self.body).encode()
+        return jsontext.encode(self.body)
 
     @property
     def id(self) -> str:
         """The message's own id, a UUID; a duplicate bears the same."""
         return self._properties.message_id  # type: ignore[no-any-return]
 
-    @id.setter
+    @id.setter  # noqa: A003 - this is the property of that name
     def id(self, value: str) -> None:
         self._properties.message_id = value
 
@@ -223,16 +192,14 @@ class Message:
             jsonschema.ValidationError: the message breaks a schema.
             jsonschema.SchemaError: a schema of the class is none.
         """
-        self._validate(plain=False)
-
-    def _validate(self, *, plain: bool) -> None:
         headers, body = self._headers, self.body
         schemas.validate(headers, self.headers_schema)
         if self.headers_schema is not Message.headers_schema:
             schemas.validate(headers, Message.headers_schema)
-        schemas.validate(body, self.body_schema, plain=plain)
-        if self.body_schema is not Message.body_schema:
-            schemas.validate(body, Message.body_schema, plain=plain)
+        body_schema = self.body_schema  # may be a property that reads the body
+        schemas.validate(body, body_schema)
+        if body_schema is not Message.body_schema:
+            schemas.validate(body, Message.body_schema)
 
     @property
     def summary(self) -> str:
@@ -360,11 +327,12 @@ def load_message(message_dict: Mapping[str, Any]) -> Message:
         topic=message_dict["topic"],
         severity=headers.get("fedora_messaging_severity"),
     )
-    _keep_name(message, headers)
+    if cls is Message and name != _BASE_NAME:
+        _keep_name(message, headers)
     if "id" in message_dict:
         message.id = message_dict["id"]
     message.queue = message_dict.get("queue")
-    message.priority = message_dict.get("priority")  # type: ignore[assignment] # None means none
+    message.priority = message_dict.get("priority")
     return message
 
 
@@ -379,7 +347,7 @@ def dumps(messages: Message | Iterable[Message]) -> str:
     return "\n".join(map(_dump, messages)) + "\n"
 
 
-def loads(serialized_messages: str) -> list[Message]:
+def loads(serialized_messages: str | bytes) -> list[Message]:
     """The messages that :func:`dumps` wrote. Empty lines count for nothing.
 
     Raises:
@@ -396,7 +364,7 @@ def loads(serialized_messages: str) -> list[Message]:
 def _decode(topic: str, properties: Any, body: bytes) -> Message:
     _fill_in(topic, properties)
     headers = properties.headers
-    parsed = _parse(body, properties.content_encoding)
+    parsed = jsontext.decode(body, properties.content_encoding)
     if not isinstance(parsed, dict):
         raise ValidationError(f"The body is not a JSON object, but {type(parsed).__name__}")
     cls = Message
@@ -408,10 +376,7 @@ def _decode(topic: str, properties: Any, body: bytes) -> Message:
         properties=properties,
         severity=headers.get("fedora_messaging_severity", INFO),
     )
-    if cls.validate is Message.validate:
-        message._validate(plain=True)
-    else:
-        message.validate()
+    message.validate()
     if cls.deprecated:
         _log.warning(
             "A message of the deprecated class %s.%s was received on topic %r: see whether its "
@@ -442,18 +407,6 @@ def _fill_in(topic: str, properties: Any) -> None:
         )  # fmt: skip
 
 
-def _parse(body: bytes, encoding: str) -> Any:
-    if encoding == "utf-8":
-        import msgspec  # noqa: PLC0415 - not needed to import this library
-
-        try:
-            return msgspec.json.decode(body)
-        except (msgspec.MsgspecError, ValueError):
-            # It refuses what Python's json takes, and the bus carries: NaN, Infinity, lone surrogates.
-            pass
-    return json.loads(body.decode(encoding))
-
-
 def _class_for(name: Any, package: object) -> type[Message]:
     cls = registry.find_class(name)
     if cls is not None and issubclass(cls, Message):
@@ -464,12 +417,12 @@ def _class_for(name: Any, package: object) -> type[Message]:
 
 
 def _keep_name(message: Message, headers: Mapping[str, Any]) -> None:
-    """A message whose class is not installed here keeps its schema's name for those who have it."""
-    if type(message) is Message and "fedora_messaging_schema" in headers:
-        for key in ("fedora_messaging_schema", "fedora_messaging_schema_package"):
-            message._headers.pop(key, None)
-            if key in headers:
-                message._headers[key] = headers[key]
+    """A message whose class is not installed here keeps its schema's name, for those who have it."""
+    own = message._headers  # noqa: SLF001
+    for key in ("fedora_messaging_schema", "fedora_messaging_schema_package"):
+        own.pop(key, None)
+        if key in headers:
+            own[key] = headers[key]
 
 
 def _dump(message: Message) -> str:
@@ -478,7 +431,7 @@ def _dump(message: Message) -> str:
         return json.dumps(
             {
                 "topic": message.topic,
-                "headers": message._headers,
+                "headers": message._headers,  # noqa: SLF001
                 "id": message.id,
                 "body": message.body,
                 "queue": message.queue,
@@ -495,6 +448,7 @@ def _without_time(headers: HeaderType) -> HeaderType:
 
 
 def _properties_class() -> type[BasicProperties]:
-    from pika import BasicProperties  # noqa: PLC0415 - pika costs 0.15 s, and many importers never publish
+    import pika  # noqa: PLC0415 - it costs 0.15 s, and many importers never publish
 
-    return BasicProperties
+    properties: type[BasicProperties] = pika.BasicProperties
+    return properties

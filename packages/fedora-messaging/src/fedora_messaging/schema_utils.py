@@ -26,6 +26,8 @@ def libravatar_url(
     """The URL of the avatar of the person with this e-mail address or, without one, with this OpenID.
 
     Arguments:
+        email: the address, as it is written: case and spaces count.
+        openid: the OpenID, a URL.
         size: in pixels.
         default: what to show for a person without an avatar: one of libravatar's names, or a URL.
 

@@ -54,6 +54,7 @@ class _Binding(_Strict):
     exchange: str
     routing_keys: list[str]
     queue: str = ""
+    arguments: _Arguments | None = None
 
 
 class _Monitoring(_Strict):

@@ -44,10 +44,12 @@ def mock_sends(*expected_messages: Message | type[Message]) -> Iterator[list[Mes
 def _compare(message: Message, expected: Message | type[Message]) -> None:
     if isinstance(expected, type):
         if not isinstance(message, expected):
-            raise AssertionError(f"Expected message of type {expected}, but {type(message)} was sent")
+            raise AssertionError(  # noqa: TRY004 - it is the test that fails
+                f"Expected message of type {expected}, but {type(message)} was sent"
+            )
     elif message != expected:
         raise AssertionError(
-            f"Expected {expected!r} with the headers {expected._headers}, "
-            f"but {message!r} with the headers {message._headers} was sent"
+            f"Expected {expected!r} with the headers {expected._headers}, "  # noqa: SLF001
+            f"but {message!r} with the headers {message._headers} was sent"  # noqa: SLF001
         )
     message.validate()

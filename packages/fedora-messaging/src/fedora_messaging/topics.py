@@ -36,7 +36,7 @@ class Bindings(Generic[T]):
         """Bind ``target`` to ``pattern``; again is the same as once."""
         node = self._root
         for word in _words(pattern):
-            node = node.next.setdefault(word, _Node())
+            node = node.next.setdefault(word, _Node(word))
         node.targets[target] = None
 
     def remove(self, pattern: str, target: T) -> None:
@@ -56,7 +56,7 @@ class Bindings(Generic[T]):
 
     def match(self, topic: str) -> set[T]:
         """All targets with a pattern that matches ``topic``."""
-        nodes = _with_any({self._root: None})
+        nodes = _with_any({self._root})
         for word in _words(topic):
             nodes = _with_any(_step(nodes, word))
         return {target for node in nodes for target in node.targets}
@@ -65,9 +65,10 @@ class Bindings(Generic[T]):
 class _Node(Generic[T]):
     """Where the words of a pattern lead to. Compared by identity."""
 
-    __slots__ = ("next", "targets")
+    __slots__ = ("is_any", "next", "targets")
 
-    def __init__(self) -> None:
+    def __init__(self, word: str = "") -> None:
+        self.is_any = word == _ANY
         self.next: dict[str, _Node[T]] = {}
         self.targets: dict[T, None] = {}
 
@@ -76,24 +77,23 @@ def _words(text: str) -> list[str]:
     return text.split(".") if text else []
 
 
-def _step(nodes: dict[_Node[T], bool | None], word: str) -> dict[_Node[T], bool | None]:
-    """Where one more word leads; a value of true marks a node that was entered by ``#``, which may stay."""
-    found: dict[_Node[T], bool | None] = {}
-    for node, is_any in nodes.items():
-        if is_any:
-            found[node] = True
+def _step(nodes: set[_Node[T]], word: str) -> set[_Node[T]]:
+    """Where one more word of a topic leads; what was entered by ``#`` may take it and stay."""
+    found = {node for node in nodes if node.is_any}
+    for node in nodes:
         for key in (word, _ONE):
-            if (following := node.next.get(key)) is not None and key != _ANY:
-                found.setdefault(following, None)
+            following = node.next.get(key)
+            if following is not None and not following.is_any:
+                found.add(following)
     return found
 
 
-def _with_any(nodes: dict[_Node[T], bool | None]) -> dict[_Node[T], bool | None]:
+def _with_any(nodes: set[_Node[T]]) -> set[_Node[T]]:
     """The nodes, and those behind their ``#``, which may stand for no word."""
     waiting = list(nodes)
     while waiting:
         following = waiting.pop().next.get(_ANY)
         if following is not None and following not in nodes:
-            nodes[following] = True
+            nodes.add(following)
             waiting.append(following)
     return nodes

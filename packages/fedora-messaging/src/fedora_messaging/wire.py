@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 #: AMQP 0.9.1, 4.2.5.3: a short string (a topic, the name of an exchange or of a header) has at most 255 bytes.
 MAX_SHORT = 255
 
-_LONGEST = 2**32 - 1
-
 
 def encode(message: Message, exchange: str, mandatory: bool = False) -> Outgoing:
     """``message`` as it is sent to ``exchange``, after validating it.
 
     Arguments:
+        message: what to send.
+        exchange: the exchange's name.
         mandatory: let the broker return it when no queue takes it.
 
     Raises:
@@ -33,7 +33,9 @@ def encode(message: Message, exchange: str, mandatory: bool = False) -> Outgoing
     """
     try:
         message.validate()
-        topic, body, properties = message._encoded_routing_key, message._encoded_body, message._properties
+        # Packages and applications touch these three by these names, so they are as good as public.
+        topic, body = message._encoded_routing_key, message._encoded_body  # noqa: SLF001
+        properties = message._properties  # noqa: SLF001
         _check_short("topic", topic)
         _check_short("exchange", exchange)
         if not _clearly_fits(properties):
@@ -50,6 +52,7 @@ def decode(incoming: Incoming, queue: str | None = None) -> Message:
     """The message that was delivered, validated.
 
     Arguments:
+        incoming: what the broker delivered.
         queue: the name of the queue it came from.
 
     Raises:
