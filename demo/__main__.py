@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import subprocess
 import sys
 import threading
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from fedora_messaging.message import Message
 
-IN_FLIGHT = 100  # messages that wait for their confirm at a time
+IN_FLIGHT = 32  # messages that wait for their confirm at a time
 PATIENCE = 10.0  # seconds without any arrival after which what is missing counts as lost
 
 
@@ -138,8 +139,9 @@ def demonstrate(console: Console, rounds: int) -> int:
 def main() -> int:
     """The command line."""
     parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=10, help="how often to publish the 542 messages")
+    parser.add_argument("--rounds", type=int, default=20, help="how often to publish the 542 messages")
     console = Console(highlight=False)
+    os.environ["FEDORA_MESSAGING_CONF"] = os.devnull  # this machine's own bus is not for demonstrations
     try:
         return demonstrate(console, parser.parse_args().rounds)
     except KeyboardInterrupt:

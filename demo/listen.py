@@ -14,13 +14,14 @@ import time
 from fedora_messaging import aio
 
 QUEUE = {"demo": {"durable": True, "auto_delete": False, "exclusive": False, "arguments": {}}}
+PREFETCH = {"qos": {"prefetch_count": 200}}  # many, since each is handled in no time
 EVERYTHING = [{"queue": "demo", "exchange": "amq.topic", "routing_keys": ["#"]}]
 
 
 async def listen(amqp_url: str) -> None:
     """Write down what arrives."""
     async with (
-        aio.Session(amqp_url=amqp_url) as session,
+        aio.Session(PREFETCH, amqp_url=amqp_url) as session,
         session.deliveries(bindings=EVERYTHING, queues=QUEUE) as deliveries,
     ):
         print("ready", flush=True)
