@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from .message import Message
     from .transports.base import Outgoing
 
+_SLICE = 64  # messages of a batch between two looks at what the broker says
+
 __all__ = ["Delivery", "Session", "consume", "publish", "publish_many", "shared_session"]
 
 
@@ -130,10 +132,11 @@ class Session:
         Raises ``PublishIncomplete``, which says which messages failed and why; all others are confirmed.
         """
         batch = _Batch(self)
-        for message in messages:
-            if batch.outstanding >= 2 * WINDOW:
-                await batch.wait(WINDOW)
+        for taken, message in enumerate(messages, 1):
             batch.add(message, exchange, timeout, mandatory)
+            if taken % _SLICE == 0:
+                await asyncio.sleep(0)  # let confirms in
+            await batch.wait(2 * WINDOW)
         await batch.wait(0)
         batch.conclude()
 
@@ -151,6 +154,11 @@ class Session:
             dialer = Dialer(addresses(self.conf), "publishing")
             self._publisher = Publisher(dialer, self.statistics)
         return self._publisher.submit(outgoing, timeout, done)
+
+    def flush(self) -> None:
+        """Send at once what was submitted in this turn of the loop. On the loop's thread only."""
+        if self._publisher is not None:
+            self._publisher.flush()
 
     @property
     def unconfirmed(self) -> int:

@@ -55,6 +55,7 @@ class Background:
         self._woken = False
         while self._calls:
             self._calls.popleft()()
+        self.session.flush()
 
     def wait_for(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run ``coroutine`` on the loop, and wait for what it returns or raises."""

@@ -168,6 +168,7 @@ class _Intake(ChannelEvents):
         if self.channel is not None:
             for ack in self._acks.take():
                 self.channel.ack(ack.tag, ack.multiple)
+            self.channel.flush()
 
 
 class Consumer(ConnectionEvents):

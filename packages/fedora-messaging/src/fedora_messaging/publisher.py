@@ -117,6 +117,11 @@ class Publisher(ConnectionEvents, ChannelEvents):
         self._pump()
         return publication
 
+    def flush(self) -> None:
+        """Send at once what was submitted in this turn of the loop."""
+        if self._channel is not None:
+            self._channel.flush()
+
     @property
     def unconfirmed(self) -> int:
         """How many messages are not settled."""

@@ -35,6 +35,7 @@ _GOODBYE = 5.0  # seconds for the broker to answer a close
 _HANDSHAKE = (
     15.0  # seconds for TLS, authentication and opening the virtual host, unless the URL says otherwise
 )
+_WRITE = 2**15  # bytes to collect at most: the broker begins while a long turn of the loop still produces more
 _FRAME_OVERHEAD = 8  # type, channel, size, end: AMQP 0.9.1, 4.2.3
 _UNACKNOWLEDGED = (
     30_000  # ms that sent bytes may stay unacknowledged by the peer's kernel before it counts as gone
@@ -48,6 +49,7 @@ class _Stream(connection.Connection, asyncio.Protocol):  # type: ignore[misc] # 
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._unsent: list[bytes] = []
+        self._unsent_size = 0
         self._failure: Exception | None = None
         self._frame_buffer = b""
         super().__init__(parameters, internal_connection_workflow=False, **callbacks)
@@ -107,19 +109,25 @@ class _Stream(connection.Connection, asyncio.Protocol):  # type: ignore[misc] # 
 
     def _adapter_emit_data(self, data: bytes) -> None:
         if not self._unsent:
-            self._loop.call_soon(self._flush)
+            self._loop.call_soon(self.flush)
         self._unsent.append(data)
+        self._unsent_size += len(data)
+        if self._unsent_size >= _WRITE:
+            self.flush()
 
-    def _flush(self) -> None:
-        data, self._unsent = b"".join(self._unsent), []
-        if data and self._transport is not None:
+    def flush(self) -> None:
+        """Hand the frames collected so far to the socket."""
+        if not self._unsent:
+            return
+        data, self._unsent, self._unsent_size = b"".join(self._unsent), [], 0
+        if self._transport is not None:
             self._transport.write(data)
 
     def _adapter_connect_stream(self) -> None:
         raise NotImplementedError("the stream is connected from outside")
 
     def _adapter_disconnect_stream(self) -> None:
-        self._flush()
+        self.flush()
         if self._transport is None:
             self._loop.call_soon(self._on_stream_terminated, None)
         else:
@@ -358,6 +366,11 @@ class Connection:
             await channel.call(raw.confirm_delivery, channel.on_confirm)
         return channel
 
+    def flush(self) -> None:
+        """Send what the channels handed over."""
+        if self._stream is not None:
+            self._stream.flush()
+
     async def close(self) -> None:
         """Close in order; drop the connection when the broker does not answer."""
         self._events = None
@@ -455,6 +468,9 @@ class Channel:
             self._raw.basic_publish(
                 message.exchange, message.topic, message.body, message.properties, message.mandatory
             )
+
+    def flush(self) -> None:
+        self._owner.flush()
 
     def ack(self, tag: int, multiple: bool = False) -> None:
         if self._raw.is_open:

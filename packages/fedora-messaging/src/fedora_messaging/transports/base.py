@@ -127,6 +127,9 @@ class Channel(Protocol):
     def publish(self, message: Outgoing) -> None:
         """Send it. Tags of confirms count the calls on this channel from 1."""
 
+    def flush(self) -> None:
+        """Send now what was handed over; otherwise it goes at the end of this turn of the loop, in one piece."""
+
     def ack(self, tag: int, multiple: bool = False) -> None:
         """The delivery ``tag`` (with ``multiple``: and all before it) is done with."""
 

@@ -261,6 +261,9 @@ class Channel:
             else:
                 self._take(self._published, message)
 
+    def flush(self) -> None:
+        """Nothing is kept back here."""
+
     def release(self) -> None:
         """Take what was held."""
         held, self._held = self._held, []
