@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""A small application: it greets who has paid, by a message of its own."""
+"""A small application: it thanks for what was paid, by a message of its own."""
 
-from fedora_messaging import api
+from fedora_messaging import aio
+from fedora_messaging.api import Message
 
 
-def thank(message: api.Message) -> None:
+async def thank(message: Message) -> None:
     """The callback: say thanks for a paid order."""
     order = message.body["order"]
-    api.publish(api.Message(topic="org.example.shop.thanks", body={"order": order}))
+    await aio.publish(Message(topic="org.example.shop.thanks", body={"order": order}))
