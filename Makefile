@@ -2,6 +2,8 @@
 # What one does with this repository. Each target installs what it lacks first; see tools/bootstrap.
 MAKEFLAGS += --no-print-directory
 BIN := .venv/bin
+# Each package's tests are a world of their own: two of them may have files of one name.
+TESTS := $(sort $(dir $(wildcard packages/*/tests/*.py)))
 
 .PHONY: help bootstrap demo test check bench docs format clean
 
@@ -28,6 +30,7 @@ check: bootstrap
 	$(BIN)/ruff check .
 	$(BIN)/shellcheck tools/bootstrap tools/install-packages .ci/run
 	$(BIN)/mypy
+	$(foreach tests,$(TESTS),$(BIN)/mypy $(tests) &&) true
 	$(BIN)/lint-imports --no-logo
 	@$(MAKE) docs
 
