@@ -80,17 +80,19 @@ class Run:
         """Every contestant of every scenario once: the limit, the peer and ours side by side in time."""
         for scenario in chosen:
             for role in scenario.contestants:
-                sample = self._sample(scenario, role)
-                if sample is not None:
-                    self.samples.setdefault(scenario.name, {}).setdefault(role, []).append(sample)
+                taken = self.samples.setdefault(scenario.name, {}).setdefault(role, [])
+                taken.append(self._sample(scenario, role))
 
-    def _sample(self, scenario: Scenario, role: Role) -> Sample | None:
+    def _sample(self, scenario: Scenario, role: Role) -> Sample:
+        """What was measured: nothing when it failed, so that rounds stay aligned."""
         try:
             return measure(self._course, scenario, role)
         except MeasureError as error:
-            self.errors.append(f"{scenario.name}, {role.value}: {error}")
-            self._console.print(f"[red]{self.errors[-1]}", highlight=False)
-            return None
+            said = f"{scenario.name}, {role.value}: {error}"
+            if said not in self.errors:
+                self.errors.append(said)
+                self._console.print(said, style="red", highlight=False, markup=False)
+            return {}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -28,8 +28,31 @@ class LimitError(Exception):
     """The broker said something that was not expected."""
 
 
+class ConfirmCount:
+    """Counts settled publishes; confirms of RabbitMQ may arrive in any order, some for many at once."""
+
+    def __init__(self) -> None:
+        self.settled = 0
+        self._below = 0
+        self._alone: set[int] = set()
+
+    def note(self, tag: int, multiple: bool) -> None:
+        """A confirm arrived."""
+        if multiple:
+            done_alone = {one for one in self._alone if one <= tag}
+            self._alone -= done_alone
+            self.settled += tag - self._below - len(done_alone)
+            self._below = tag
+        else:
+            self._alone.add(tag)
+            self.settled += 1
+
+
 class Bare:
-    """One connection with one channel, opened by a minimal handshake; ``version`` is the broker's."""
+    """One connection with one channel, opened by a minimal handshake; ``version`` is the broker's.
+
+    ``confirmed`` counts the messages of :func:`send_within_window`.
+    """
 
     def __init__(self, amqp_url: str) -> None:
         url = urlsplit(amqp_url)
@@ -37,6 +60,7 @@ class Bare:
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._reader = FrameReader()
         self._early: list[Frame] = []
+        self.confirmed = ConfirmCount()
         self._shake_hands(url.username or "guest", url.password or "guest", unquote(url.path[1:]) or "/")
 
     def _shake_hands(self, user: str, password: str, vhost: str) -> None:
@@ -131,31 +155,12 @@ def encode_messages(count: int) -> list[bytes]:
     ]
 
 
-class ConfirmCount:
-    """Counts settled publishes; confirms of RabbitMQ may arrive in any order, some for many at once."""
-
-    def __init__(self) -> None:
-        self.settled = 0
-        self._below = 0
-        self._alone: set[int] = set()
-
-    def note(self, tag: int, multiple: bool) -> None:
-        """A confirm arrived."""
-        if multiple:
-            done_alone = {one for one in self._alone if one <= tag}
-            self._alone -= done_alone
-            self.settled += tag - self._below - len(done_alone)
-            self._below = tag
-        else:
-            self._alone.add(tag)
-            self.settled += 1
-
-
-def round_trips(bare: Bare, count: int) -> dict[str, float]:
-    """One publish and its confirm, alone, ``count`` times."""
+def round_trips(bare: Bare, count: int, warm_up: int) -> dict[str, float]:
+    """One publish and its confirm, alone: ``count`` times after the first ``warm_up``."""
     messages = encode_messages(count)
     seconds: list[float] = []
     bare.confirms()
+    send_within_window(bare, encode_messages(warm_up), 1)
     meter = Meter()
     for message in messages:
         begun = time.perf_counter()
@@ -164,10 +169,11 @@ def round_trips(bare: Bare, count: int) -> dict[str, float]:
     return meter.result(count) | latencies(seconds)
 
 
-def publish(bare: Bare, count: int, window: int) -> dict[str, float]:
-    """Pipelined publishing with at most ``window`` unconfirmed messages."""
+def publish(bare: Bare, count: int, window: int, warm_up: int) -> dict[str, float]:
+    """Pipelined publishing of ``count`` messages, at most ``window`` unconfirmed, after the first ``warm_up``."""
     messages = encode_messages(count)
     bare.confirms()
+    send_within_window(bare, encode_messages(warm_up), window)
     meter = Meter()
     send_within_window(bare, messages, window)
     return meter.result(count)
@@ -175,17 +181,16 @@ def publish(bare: Bare, count: int, window: int) -> dict[str, float]:
 
 def send_within_window(bare: Bare, messages: Sequence[bytes], window: int) -> None:
     """Publish all, with at most ``window`` unconfirmed at any time; returns when all are confirmed."""
-    confirmed = ConfirmCount()
-    sent = 0
-    while confirmed.settled < len(messages):
-        room = min(window - (sent - confirmed.settled), len(messages) - sent)
+    before, sent = bare.confirmed.settled, 0
+    while (settled := bare.confirmed.settled - before) < len(messages):
+        room = min(window - (sent - settled), len(messages) - sent)
         if room:
             bare.send(b"".join(messages[sent : sent + room]))
             sent += room
         for received in bare.receive():
             if received.method != frames.BASIC_ACK:
                 raise LimitError(f"Instead of a confirm the broker sent {received.method}")
-            confirmed.note(*frames.settled(received.payload))
+            bare.confirmed.note(*frames.settled(received.payload))
 
 
 def consume(bare: Bare, count: int, prefetch: int, warm_up: int) -> dict[str, float]:

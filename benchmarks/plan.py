@@ -68,7 +68,7 @@ class Scenario:
 
 
 def _bare_publish(window: int = WINDOW) -> Task:
-    return Task("bare", 20_000, options={"task": "publish", "window": window})
+    return Task("bare", 20_000, WINDOW, options={"task": "publish", "window": window})
 
 
 def _consume(prefetch: int, *, asynchronous: bool, peer: bool) -> Mapping[Role, Task]:
@@ -86,7 +86,7 @@ SCENARIOS = (
         "blocking",
         "publish, one at a time",
         {
-            Role.LIMIT: Task("bare", 1_000, options={"task": "round_trips"}),
+            Role.LIMIT: Task("bare", 1_000, 50, options={"task": "round_trips"}),
             Role.PEER: Task("publish_blocking", 400, 20),
             Role.OURS: Task("publish_blocking", 2_000, 50),
         },

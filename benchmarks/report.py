@@ -17,13 +17,18 @@ TITLES = {scenario.name: scenario for scenario in SCENARIOS}
 
 @dataclass(frozen=True)
 class Row:
-    """One figure, measured. ``None`` where nobody was measured; ``ratio`` is ours to what the bound names."""
+    """One figure, measured: medians, None where nobody was measured.
+
+    ``ratio`` is ours to the limit's, or to the peer's where the bound is on that: the median of the rounds' ratios,
+    since what else the machine does touches the neighbours in one round alike.
+    """
 
     figure: Figure
     limit: float | None
     narrow: float | None
     peer: float | None
     ours: float | None
+    ratio: float | None = None
 
     @property
     def scenario(self) -> Scenario:
@@ -34,12 +39,6 @@ class Row:
     def peer_is_another(self) -> bool:
         """Whether the peer's value is that of something else that its users do instead."""
         return self.figure.peer_scenario is not None
-
-    @property
-    def ratio(self) -> float | None:
-        """Ours to the limit's, or where there is no limit, to the peer's."""
-        against = self.peer if self.figure.bar is Bar.AT_MOST_OF_PEER else self.limit
-        return self.ours / against if self.ours is not None and against else None
 
     @property
     def kept(self) -> bool | None:
@@ -62,13 +61,21 @@ def middle(samples: Samples, scenario: str, role: Role, key: str) -> float | Non
     return median(values) if values else None
 
 
+def middle_ratio(samples: Samples, scenario: str, against: Role, key: str) -> float | None:
+    """The median over the rounds of ours divided by that of ``against`` in the same round."""
+    roles = samples.get(scenario, {})
+    pairs = zip(roles.get(Role.OURS, ()), roles.get(against, ()), strict=False)
+    ratios = [ours[key] / other[key] for ours, other in pairs if key in ours and other.get(key)]
+    return median(ratios) if ratios else None
+
+
 def row(samples: Samples, figure: Figure) -> Row:
     """One figure from the samples."""
-    limit, narrow, ours = (
-        middle(samples, figure.scenario, role, figure.key) for role in (Role.LIMIT, Role.NARROW, Role.OURS)
-    )
-    peer = middle(samples, figure.peer_scenario or figure.scenario, Role.PEER, figure.key)
-    return Row(figure, limit, narrow, peer, ours)
+    name, key = figure.scenario, figure.key
+    limit, narrow, ours = (middle(samples, name, role, key) for role in (Role.LIMIT, Role.NARROW, Role.OURS))
+    peer = middle(samples, figure.peer_scenario or name, Role.PEER, key)
+    against = Role.PEER if figure.bar is Bar.AT_MOST_OF_PEER else Role.LIMIT
+    return Row(figure, limit, narrow, peer, ours, middle_ratio(samples, name, against, key))
 
 
 def rows(samples: Samples, names: Sequence[str]) -> list[Row]:
@@ -105,11 +112,11 @@ def bound(figure: Figure) -> str:
 
 
 def verdict(measured: Row) -> str:
-    """``ok``, ``MISSED``, ``not run``, or nothing where there is no bound."""
+    """``ok``, ``MISSED``, ``FAILED`` where ours could not be measured, or nothing where there is no bound."""
     if measured.figure.bar is None:
         return ""
     if measured.kept is None:
-        return "not run"
+        return "FAILED"
     return "ok" if measured.kept else "MISSED"
 
 

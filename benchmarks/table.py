@@ -14,7 +14,7 @@ from .report import Row, bound, number, verdict
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-STYLES = {"ok": "green", "MISSED": "bold red", "not run": "bold red"}
+STYLES = {"ok": "green", "MISSED": "bold red", "FAILED": "bold red"}
 
 
 def what(scenario: Scenario) -> str:
@@ -56,7 +56,7 @@ def notes(rows: Sequence[Row]) -> list[str]:
     """What one must know to read the table."""
     said = [
         f"limit: frames encoded beforehand on a bare socket, at most {WINDOW:,} of them unconfirmed.",
-        "Ratios are to the limit; of import, --help and memory to 3.9.1.",
+        "ratio: ours to the limit, for import and --help to 3.9.1; the median of the rounds' ratios.",
     ]
     if any(row.peer_is_another and row.peer is not None for row in rows):
         said.append("* 3.9.1 has no such call: what one gets from api.publish, alone or in threads, instead.")

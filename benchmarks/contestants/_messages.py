@@ -3,9 +3,8 @@
 
 from __future__ import annotations
 
-from fedora_messaging.api import Message
-
 from benchmarks import payload
+from fedora_messaging.api import Message
 
 
 def message() -> Message:

@@ -6,14 +6,18 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 
 from benchmarks.meter import Meter
-from fedora_messaging import api
+from fedora_messaging import api, config
 
 from . import Result, run
 from ._messages import message
 
 
 def publish_threads(count: int, warm_up: int, threads: int) -> Result:
-    """Publish ``count`` messages, shared among ``threads`` that are running already."""
+    """Publish ``count`` messages, shared among ``threads`` that are running already.
+
+    The configuration is loaded first: 3.9.1 fails when two threads do that at once.
+    """
+    config.conf.load_config()
     with ThreadPoolExecutor(threads) as pool:
         _publish_evenly(pool, warm_up, threads)
         meter = Meter()
