@@ -20,6 +20,7 @@ from pika.credentials import ExternalCredentials
 from ..exceptions import ConfigurationException, ConnectionException, NoFreeChannels
 from .base import Address, ChannelClosed, ChannelEvents, ConnectionEvents, Incoming, Outgoing, Returned
 from .failures import explain, hostname
+from .frames import publish
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -107,7 +108,8 @@ class _Stream(connection.Connection, asyncio.Protocol):  # type: ignore[misc] # 
             self._process_frame(value)
         self._frame_buffer = buffer[position:]
 
-    def _adapter_emit_data(self, data: bytes) -> None:
+    def emit(self, data: bytes) -> None:
+        """Hand over whole frames, to be sent at the end of this turn of the loop, or before."""
         if not self._unsent:
             self._loop.call_soon(self.flush)
         self._unsent.append(data)
@@ -122,6 +124,9 @@ class _Stream(connection.Connection, asyncio.Protocol):  # type: ignore[misc] # 
         data, self._unsent, self._unsent_size = b"".join(self._unsent), [], 0
         if self._transport is not None:
             self._transport.write(data)
+
+    def _adapter_emit_data(self, data: bytes) -> None:
+        self.emit(data)
 
     def _adapter_connect_stream(self) -> None:
         raise NotImplementedError("the stream is connected from outside")
@@ -317,12 +322,14 @@ class Connection:
         self._parameters = parameters
         self._socket = sock
         self._events: ConnectionEvents | None = events
+        self.body_limit = 0  # bytes of a body that fit in a frame: known after the handshake
         self._stream: _Stream | None = None
         self._closed = asyncio.get_running_loop().create_future()
 
     def opened(self, stream: _Stream) -> None:
         """The handshake is over."""
         self._stream = stream
+        self.body_limit = (self._parameters.frame_max or spec.FRAME_MAX_SIZE) - _FRAME_OVERHEAD
         stream.add_on_connection_blocked_callback(self._on_blocked)
         stream.add_on_connection_unblocked_callback(self._on_unblocked)
 
@@ -365,6 +372,11 @@ class Connection:
         if confirms:
             await channel.call(raw.confirm_delivery, channel.on_confirm)
         return channel
+
+    def emit(self, data: bytes) -> None:
+        """Hand over whole frames."""
+        if self._stream is not None:
+            self._stream.emit(data)
 
     def flush(self) -> None:
         """Send what the channels handed over."""
@@ -465,9 +477,7 @@ class Channel:
 
     def publish(self, message: Outgoing) -> None:
         if self._raw.is_open:
-            self._raw.basic_publish(
-                message.exchange, message.topic, message.body, message.properties, message.mandatory
-            )
+            self._owner.emit(publish(self._raw.channel_number, message, self._owner.body_limit))
 
     def flush(self) -> None:
         self._owner.flush()
