@@ -26,6 +26,7 @@ test: bootstrap
 	$(BIN)/python -m pytest
 
 check: bootstrap
+	$(BIN)/uv lock --check --quiet
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/shellcheck tools/bootstrap tools/install-packages .ci/run

@@ -3,6 +3,13 @@
 
 from importlib.metadata import version as version_of
 
+import click
+from docutils import nodes
+from docutils.parsers.rst import Directive
+from sphinx.application import Sphinx
+
+from fedora_messaging.cli import cli
+
 project = "fedora-messaging"
 author = "the contributors"
 project_copyright = "the contributors; MIT"
@@ -22,4 +29,24 @@ autodoc_default_options = {"members": True, "show-inheritance": True}
 python_use_unqualified_type_names = True
 python_maximum_signature_line_length = 88
 napoleon_custom_sections = [("Yields", "returns_style")]
-nitpicky = False
+
+
+class CommandHelp(Directive):
+    """``command-help`` NAME: what ``fedora-messaging NAME --help`` prints."""
+
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        """A literal block."""
+        name = self.arguments[0]
+        parent = click.Context(cli, info_name="fedora-messaging")
+        command = cli.get_command(parent, name)
+        if command is None:
+            raise self.error(f"there is no command {name!r}")
+        text = command.get_help(click.Context(command, parent, info_name=name, terminal_width=88))
+        return [nodes.literal_block(text, text, language="none")]
+
+
+def setup(app: Sphinx) -> None:
+    """Called by Sphinx."""
+    app.add_directive("command-help", CommandHelp)
