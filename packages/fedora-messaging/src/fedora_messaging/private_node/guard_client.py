@@ -47,7 +47,8 @@ class GuardClient:
             start_new_session=True,
         )
         self._unread = b""
-        self._ready = self._locked = self._over = False
+        self._ready = self._locked = False
+        self.over = False
         self.pids: dict[str, int] = {}
         self.stopped: set[str] = set()
         self.exits: dict[str, int] = {}
@@ -92,15 +93,15 @@ class GuardClient:
 
     def runs(self, name: str) -> bool:
         """Whether the program was started and has not ended, as far as heard."""
-        return name in self.pids and not self._over
+        return name in self.pids and not self.over
 
     def hear(self, timeout: float = 0.0) -> bool:
         """Take in reports; waits up to ``timeout`` seconds for one. Returns whether something came."""
-        if self._over or not select.select([self], [], [], max(timeout, 0))[0]:
+        if self.over or not select.select([self], [], [], max(timeout, 0))[0]:
             return False
         data = os.read(self.fileno(), 65536)
         if not data:
-            self._over = True
+            self.over = True
         *lines, self._unread = (self._unread + data).split(b"\n")
         for line in lines:
             self._note(json.loads(line))
@@ -110,7 +111,7 @@ class GuardClient:
         """Hear reports until the condition holds (True), or time or the guard is over. None waits for ever."""
         end = None if timeout is None else time.monotonic() + timeout
         while not condition():
-            if self._over:
+            if self.over:
                 return False
             left = 3600.0 if end is None else end - time.monotonic()
             if left <= 0:
@@ -135,7 +136,15 @@ class GuardClient:
             self._process.kill()
             self._process.wait()
         self._process.stdout.close()  # type: ignore[union-attr]
-        self._over = True
+        self.over = True
+        self._wait_for_orphans()
+
+    def _wait_for_orphans(self) -> None:
+        """Should the guard have been killed, the kernel kills its programs a moment later."""
+        end = time.monotonic() + 2
+        while any(map(_exists, self.pids.values())) and time.monotonic() < end:
+            time.sleep(0.005)
+        self.pids.clear()
 
     def _order(self, **order: object) -> None:
         with contextlib.suppress(OSError, ValueError):  # the guard is gone: the next wait says so
@@ -160,3 +169,11 @@ class GuardClient:
                 self.pids.pop(name, None)
                 self.stopped.discard(name)
                 self.exits[name] = int(str(report["status"]))
+
+
+def _exists(pid: int) -> bool:
+    """Whether the process is there and has not ended (a zombie waits for its parent only)."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False

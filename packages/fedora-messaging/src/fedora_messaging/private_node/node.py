@@ -5,10 +5,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import shutil
 import signal
 import tempfile
 import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 from urllib.parse import quote
@@ -195,6 +197,9 @@ class PrivateNode:
             try:
                 if self._guard is None:
                     self._prepare()
+                elif self._guard.over:
+                    self._guard.close()
+                    self._guard = GuardClient(self.folder, temporary=self._data is None)
                 self._boot()
             except BaseException as error:
                 self.close()
@@ -240,8 +245,14 @@ class PrivateNode:
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until the node's process ends; False if it has not after ``timeout`` seconds."""
-        guard = self._guarded
-        return guard.wait(lambda: not guard.runs("node"), timeout) or not guard.runs("node")
+        end = float("inf") if timeout is None else time.monotonic() + timeout
+        while self.running:
+            left = end - time.monotonic()
+            if left <= 0:
+                return False
+            # Not for ever: another thread may have heard the news.
+            select.select([self._guarded], [], [], min(left, 1.0))
+        return True
 
     def close(self) -> None:
         """End the node and all that belongs to it; the data too, if temporary. May be called twice."""
@@ -345,7 +356,7 @@ class PrivateNode:
         if self._data is None:
             self._folder = Path(tempfile.mkdtemp(prefix="rabbitmq-"))
         else:
-            self._data.mkdir(parents=True, exist_ok=True)
+            self._data.mkdir(0o700, parents=True, exist_ok=True)
             self._folder = self._data
         self._guard = GuardClient(self._folder, temporary=self._data is None)
         free = shutil.disk_usage(self._folder).free
@@ -378,11 +389,13 @@ class PrivateNode:
     def _dismantle(self) -> None:
         if self._guard is not None:
             self._guard.close()
-        elif self._folder is not None and self._data is None:
+            self._guard = None
+        if (
+            self._folder is not None and self._data is None
+        ):  # nothing is left of it, unless the guard was killed
             shutil.rmtree(self._folder, ignore_errors=True)
         if self._ports is not None:
             self._ports.release()
-        self._guard = None
 
 
 def _binary(text: str) -> str:
