@@ -179,9 +179,9 @@ class Session:
         publication = self.submit(outgoing, timeout, done)
         try:
             await answer
-        except asyncio.CancelledError:
-            publication.done = None  # not sent yet: never sent; sent already: its confirm is ignored
-            raise
+        finally:
+            if publication.done is not None and self._publisher is not None:
+                self._publisher.withdraw(publication)
 
     # consuming
 

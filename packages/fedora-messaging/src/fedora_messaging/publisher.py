@@ -43,6 +43,7 @@ _log = logging.getLogger(__name__)
 
 WINDOW = 1000  # messages in flight: more gains nothing (measured: docs/explanation) and costs duplicates
 WINDOW_BYTES = 16 * 2**20  # bodies in flight; one message of any size always fits
+_TICK = 0.05  # seconds that a time limit may be late, so that one look settles many
 _SUSPECTS = 256  # refused (exchange, topic) pairs remembered
 
 # Reply codes with which the broker closes the channel because of one message: refused (403), no such
@@ -60,12 +61,6 @@ class Publication:
         self.seconds = seconds
         self.deadline = deadline
         self.done: Done | None = done
-
-    def settle(self, error: LibraryError | None) -> None:
-        """Tell the outcome, unless it was told before."""
-        done, self.done = self.done, None
-        if done is not None:
-            done(error)
 
 
 class Publisher(ConnectionEvents, ChannelEvents):
@@ -94,6 +89,7 @@ class Publisher(ConnectionEvents, ChannelEvents):
         self._suspects: OrderedDict[tuple[str, str], None] = OrderedDict()
         self._task: asyncio.Task[None] | None = None
         self._alarm: asyncio.TimerHandle | None = None
+        self._unsettled = 0
         self._idle = asyncio.Event()
         self._closing = False
 
@@ -106,11 +102,11 @@ class Publisher(ConnectionEvents, ChannelEvents):
         """
         deadline = self._loop.time() + timeout if timeout is not None else float("inf")
         publication = Publication(message, timeout, deadline, done)
+        self._unsettled += 1
         if self._closing:
-            publication.settle(ConnectionException(reason="the session is closed"))
+            self._settle(publication, ConnectionException(reason="the session is closed"))
             return publication
         self._waiting.append(publication)
-        self._idle.clear()
         if self._task is None:
             self._task = self._loop.create_task(self._run(), name="fedora-messaging publisher")
         self._watch(deadline)
@@ -122,17 +118,24 @@ class Publisher(ConnectionEvents, ChannelEvents):
         if self._channel is not None:
             self._channel.flush()
 
+    def withdraw(self, publication: Publication) -> None:
+        """Nobody waits for it any more: it is not sent, or its confirm is not told."""
+        if publication.done is not None:
+            publication.done = None
+            self._count_down()
+
     @property
     def unconfirmed(self) -> int:
         """How many messages are not settled."""
-        return len(self._waiting) + len(self._ledger)
+        return self._unsettled
 
     async def close(self) -> None:
         """Wait until all is settled (each message within its time limit), then close the connection."""
         self._closing = True
         if self._task is None:
             return
-        if self.unconfirmed:
+        while self._unsettled:
+            self._idle.clear()
             await self._idle.wait()
         self._task.cancel()
         await asyncio.wait([self._task])
@@ -261,7 +264,6 @@ class Publisher(ConnectionEvents, ChannelEvents):
             self._bytes += len(message.body)
             if suspect:
                 self._quota = 0
-        self._note_idle()
 
     def _may_send(self, message: Outgoing, suspect: bool) -> bool:
         in_flight = len(self._ledger)
@@ -296,40 +298,51 @@ class Publisher(ConnectionEvents, ChannelEvents):
             if item.outcome is Outcome.CONFIRMED:
                 if self._suspects:
                     self._suspects.pop((item.item.message.exchange, item.item.message.topic), None)
-                if item.item.done is not None:
-                    self._statistics.published += 1
-                    item.item.settle(None)
+                self._settle(item.item, None)
             else:
                 self._settle(item.item, _failure(item))
-        self._pump()
+        if self._waiting:
+            self._pump()
 
-    def _settle(self, publication: Publication, error: LibraryError) -> None:
-        if publication.done is not None:
+    def _settle(self, publication: Publication, error: LibraryError | None) -> None:
+        """Tell the outcome, unless it was told before."""
+        done, publication.done = publication.done, None
+        if done is None:
+            return
+        if error is None:
+            self._statistics.published += 1
+        else:
             self._statistics.count_failure(error)
-            publication.settle(error)
+        self._count_down()
+        done(error)
+
+    def _count_down(self) -> None:
+        self._unsettled -= 1
+        if not self._unsettled:
+            self._idle.set()
 
     # time limits
 
     def _watch(self, deadline: float) -> None:
         """Wake at ``deadline``, or before."""
-        if deadline == float("inf") or (self._alarm is not None and self._alarm.when() <= deadline):
+        when = deadline + _TICK
+        if when == float("inf") or (self._alarm is not None and self._alarm.when() <= when):
             return
         if self._alarm is not None:
             self._alarm.cancel()
-        self._alarm = self._loop.call_at(deadline, self._expire)
+        self._alarm = self._loop.call_at(when, self._expire)
 
     def _expire(self) -> None:
         self._alarm = None
         now = self._loop.time()
-        for publication in self._unsettled():
+        for publication in self._open():
             if publication.deadline <= now:
                 self._settle(publication, self._timeout(publication))
-        self._watch(min((publication.deadline for publication in self._unsettled()), default=float("inf")))
-        while self._waiting and self._waiting[0].done is None and not self._groups and self._quota is None:
-            self._waiting.popleft()
-        self._note_idle()
+        self._watch(min((publication.deadline for publication in self._open()), default=float("inf")))
+        if self._quota is None:
+            self._waiting = deque(publication for publication in self._waiting if publication.done)
 
-    def _unsettled(self) -> Iterator[Publication]:
+    def _open(self) -> Iterator[Publication]:
         yield from [publication for publication in self._ledger if publication.done]
         yield from [publication for publication in self._waiting if publication.done]
 
@@ -352,11 +365,6 @@ class Publisher(ConnectionEvents, ChannelEvents):
         waiting, self._waiting = self._waiting, deque()
         for publication in waiting:
             self._settle(publication, error)
-        self._note_idle()
-
-    def _note_idle(self) -> None:
-        if not self._waiting and not any(publication.done for publication in self._ledger):
-            self._idle.set()
 
 
 def _failure(settled: Settled[Publication]) -> LibraryError:
