@@ -19,10 +19,11 @@ def delays(
 ) -> Iterator[float]:
     """Seconds to wait before each attempt after the first, without end.
 
-    They grow by ``factor`` from ``first`` up to ``limit``; each is shortened by a random part of up to
-    ``jitter`` (0 to 1), so that a thousand clients of a restarted broker do not return in one instant.
+    They grow by ``factor`` from ``first`` up to ``limit``, which none exceeds; each is shortened by a random
+    part of up to ``jitter`` (0 to 1), so that a thousand clients of a restarted broker do not return in one
+    instant.
     """
-    delay = first
+    delay = min(first, limit)
     while True:
         yield delay * (1.0 - uniform(0.0, jitter))
         delay = min(delay * factor, limit)
