@@ -214,7 +214,7 @@ class Publisher(ConnectionEvents, ChannelEvents):
         """The channel is gone: settle the culprit, if a message was, and let the others wait in their order."""
         self._channel = None
         self._bytes = 0
-        left = [publication for publication in self._ledger.close() if publication.done]
+        left = self._ledger.close()  # those that nobody waits for too: it may be one of them
         self._ledger = Ledger()
         if error is not None and error.code in _MESSAGE_FAULTS and left:
             left = self._take_culprit(error, left)
