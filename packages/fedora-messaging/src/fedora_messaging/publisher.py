@@ -160,12 +160,12 @@ class Publisher(ConnectionEvents, ChannelEvents):
             self._task = None
             self._recover(None)
             self._statistics.connected = False
-            connection, self._connection = self._connection, None
-            if connection is not None:
-                await connection.close()
             self._fail_all(
                 ConnectionException(reason="the event loop or the session ended before the confirm")
             )
+            connection, self._connection = self._connection, None
+            if connection is not None:
+                await connection.close()
 
     async def _serve(self, connection: Connection) -> None:
         """Publish on channels of this connection until it is lost."""
@@ -181,6 +181,7 @@ class Publisher(ConnectionEvents, ChannelEvents):
             except ConnectionException as error:
                 if not self._lost:
                     self.lost(error)
+                    await connection.close()
                 return
             self._pump()
             await self._interrupted.wait()
