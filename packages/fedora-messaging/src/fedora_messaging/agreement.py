@@ -20,6 +20,7 @@ MOST_PARTS = 20_000
 
 _TRIVIAL = frozenset({str, bool, type(None)})
 _NUMBERS = frozenset({int, float})
+_SCALARS = _TRIVIAL | _NUMBERS
 
 # Keywords of some draft about which nothing is promised. What is in no list here is ignored by both sides.
 _DOUBTFUL = frozenset(
@@ -139,6 +140,11 @@ class _Reader:
     def reads_pattern(self, pattern: Any, _above: tuple[int, ...]) -> bool:
         return isinstance(pattern, str) and bool(_SAFE_PATTERN.fullmatch(pattern))
 
+    def reads_enum(self, values: Any, _above: tuple[int, ...]) -> bool:
+        # Draft 4 wants at least one value, and each once; the fast validator takes any list.
+        scalars = isinstance(values, list) and all(type(value) in _SCALARS for value in values)
+        return scalars and 0 < len(set(values)) == len(values)
+
     def _reads_reference(self, reference: Any, above: tuple[int, ...]) -> bool:
         pointer = _REFERENCE.fullmatch(reference) if isinstance(reference, str) else None
         if not pointer:
@@ -157,6 +163,7 @@ _READERS: dict[str, Callable[[_Reader, Any, tuple[int, ...]], bool]] = {
     "anyOf": _Reader.reads_list,
     "contains": _Reader.reads,
     "definitions": _Reader.reads_table,
+    "enum": _Reader.reads_enum,
     "items": _Reader.reads,
     "not": _Reader.reads,
     "oneOf": _Reader.reads_list,

@@ -272,9 +272,16 @@ def _parse(path: str) -> dict[str, Any]:
         line = content.count(b"\n", 0, exc.start) + 1
         raise ConfigurationException(f"{path} is not UTF-8: byte {exc.start}, line {line}") from exc
     except tomllib.TOMLDecodeError as exc:
-        raise ConfigurationException(f"Failed to parse {path}: {exc}") from exc
+        raise ConfigurationException(f"Failed to parse {path}: {_with_line(str(exc), content)}") from exc
     except RecursionError as exc:
         raise ConfigurationException(f"Failed to parse {path}: nested too deeply") from exc
+
+
+def _with_line(complaint: str, content: bytes) -> str:
+    lines = content.decode().splitlines() or [""]
+    return complaint.replace(
+        "(at end of document)", f"(at line {len(lines)}, column {len(lines[-1]) + 1}, the end)"
+    )
 
 
 _lock = threading.RLock()

@@ -73,7 +73,7 @@ def _check_short(what: str, text: str) -> None:
 
 def _clearly_fits(properties: Any) -> bool:
     """Whether AMQP can hold these properties, as far as a glance tells; pika's encoder knows the rest."""
-    for name, value in properties.headers.items():
+    for name, value in (properties.headers or {}).items():
         kind = type(value)
         if type(name) is not str or len(name) > MAX_SHORT or not name.isascii():
             return False
