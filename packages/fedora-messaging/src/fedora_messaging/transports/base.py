@@ -74,7 +74,7 @@ class Returned:
     reason: str
 
 
-class ChannelClosed(Exception):  # noqa: N818 - named for what happened; it never leaves the library
+class ChannelClosed(Exception):
     """The broker closed the channel. ``code`` and ``text`` are its own (AMQP 0.9.1, 1.1 reply codes)."""
 
     def __init__(self, code: int, text: str) -> None:
