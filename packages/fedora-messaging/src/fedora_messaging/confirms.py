@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .transports.base import ChannelClosed, Outgoing, Returned
 
 T = TypeVar("T")
+Address = tuple[str | None, str, str]  # a message's id, exchange and topic: what a basic.return says of it
 
 
 class Outcome(Enum):
@@ -44,8 +45,8 @@ class Ledger(Generic[T]):
         self._last_tag = 0
         self._first_tag = 1  # nothing below is open
         self._open: dict[int, T] = {}
-        self._mandatory: dict[int, str | None] = {}
-        self._by_id: dict[str | None, deque[int]] = {}
+        self._mandatory: dict[int, Address] = {}
+        self._by_address: dict[Address, deque[int]] = {}
         self._returned: dict[int, Returned] = {}
 
     def __len__(self) -> int:
@@ -54,18 +55,19 @@ class Ledger(Generic[T]):
     def __iter__(self) -> Iterator[T]:
         return iter(self._open.values())
 
-    def sent(self, item: T, message_id: str | None = None, *, mandatory: bool = False) -> int:
-        """Note that ``item`` was published; its number. ``message_id`` finds it again when it is returned."""
+    def sent(self, item: T, mandatory: Address | None = None) -> int:
+        """Note that ``item`` was published; its number. ``mandatory`` finds it again when it is returned."""
         self._last_tag += 1
         self._open[self._last_tag] = item
-        if mandatory:
-            self._mandatory[self._last_tag] = message_id
-            self._by_id.setdefault(message_id, deque()).append(self._last_tag)
+        if mandatory is not None:
+            self._mandatory[self._last_tag] = mandatory
+            self._by_address.setdefault(mandatory, deque()).append(self._last_tag)
         return self._last_tag
 
     def returned(self, message: Returned) -> None:
-        """Note a basic.return. Returns come in the order of publishing, so it is the first with that id."""
-        for tag in self._by_id.get(message.message_id, ()):
+        """Note a basic.return. They come in the order of publishing: of several alike, it is the first."""
+        address = (message.message_id, message.exchange, message.topic)
+        for tag in self._by_address.get(address, ()):
             if tag not in self._returned:
                 self._returned[tag] = message
                 return
@@ -83,7 +85,7 @@ class Ledger(Generic[T]):
         left = list(self._open.values())
         self._open.clear()
         self._mandatory.clear()
-        self._by_id.clear()
+        self._by_address.clear()
         self._returned.clear()
         return left
 
@@ -95,30 +97,47 @@ class Ledger(Generic[T]):
         return Settled(item, Outcome.NACKED if nacked else Outcome.CONFIRMED)
 
     def _take_returned(self, tag: int) -> Returned | None:
-        message_id = self._mandatory.pop(tag)
-        tags = self._by_id[message_id]
+        address = self._mandatory.pop(tag)
+        tags = self._by_address[address]
         tags.remove(tag)
         if not tags:
-            del self._by_id[message_id]
+            del self._by_address[address]
         return self._returned.pop(tag, None)
 
 
 def culprit(closed: ChannelClosed, unconfirmed: list[Outgoing]) -> int | None:
     """Which of ``unconfirmed`` made the broker close the channel: its index, or None when that is unknown.
 
-    The close names no delivery tag. A refusal (403) names the exchange in quotes, and the topic where it was
-    the topic that was forbidden; a missing exchange (404) names the exchange. The broker handles a channel in
-    order, so it is the first that fits. Only one message in flight needs no evidence.
+    The close names no delivery tag. A refusal (403) names the exchange, and the topic where it was the topic
+    that was forbidden; a missing exchange (404) names the exchange. The broker handles a channel in order, so
+    it is the first that fits. Only one message in flight needs no evidence.
     """
     if len(unconfirmed) == 1:
         return 0
     if closed.code not in (403, 404):
         return None
-    about_topic = "topic '" in closed.text
-    for index, message in enumerate(unconfirmed):
-        exchange = message.exchange or "amq.default"  # what RabbitMQ calls the default exchange in its texts
-        if f"'{exchange}'" not in closed.text:
-            continue
-        if not about_topic or f"topic '{message.topic}' in exchange" in closed.text:
-            return index
-    return None
+    about_topic = closed.code == 403 and "access to topic '" in closed.text
+    fitting = [i for i, message in enumerate(unconfirmed) if _fits(closed.text, about_topic, message)]
+    if closed.text.endswith(_CUT):
+        alike = {(unconfirmed[i].exchange, about_topic and unconfirmed[i].topic) for i in fitting}
+        if len(alike) > 1:
+            return None
+    return fitting[0] if fitting else None
+
+
+_CUT = "..."  # RabbitMQ cuts a reply text at 252 bytes, perhaps within a character, and ends it so
+
+
+def _fits(text: str, about_topic: bool, message: Outgoing) -> bool:
+    """Whether the broker's words may be about ``message``. What follows its exchange, the vhost and the user,
+    may bear any name, so the words are read from where the first of the names begins.
+    """
+    exchange = message.exchange or "amq.default"  # what RabbitMQ calls the default exchange in its texts
+    named = f"exchange '{exchange}' in vhost '"
+    if about_topic:
+        named = f"topic '{message.topic}' in {named}"
+    _, found, after = text.partition("topic '" if about_topic else "exchange '")
+    said = found + after
+    if said.startswith(named):
+        return True
+    return text.endswith(_CUT) and named.startswith(said.removesuffix(_CUT).rstrip("\ufffd"))

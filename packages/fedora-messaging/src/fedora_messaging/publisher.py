@@ -261,7 +261,8 @@ class Publisher(ConnectionEvents, ChannelEvents):
             except Exception as error:  # noqa: BLE001 - what the encoder cannot take fails this message alone
                 self._settle(publication, ValidationError(error))
                 continue
-            self._ledger.sent(publication, message.properties.message_id, mandatory=message.mandatory)
+            address = (message.properties.message_id, message.exchange, message.topic)
+            self._ledger.sent(publication, address if message.mandatory else None)
             self._bytes += len(message.body)
             if suspect:
                 self._quota = 0
