@@ -197,8 +197,8 @@ class Session:
             callback: a function, a class (instantiated once) with ``__call__``, either of them ``async`` or not;
                 plain ones run in a thread. A return acknowledges; ``Nack``, ``Drop`` and ``HaltConsumer`` say
                 otherwise; anything else that it raises returns the message to the queue and ends consuming.
-            bindings, queues: what to declare and consume, in the configuration's terms, and from there when
-                omitted.
+            bindings: what to bind, in the configuration's terms, and from there when omitted.
+            queues: what to declare and consume, likewise.
 
         Raises:
             HaltConsumer: raised by the callback; or anything else that it raised.
@@ -217,7 +217,9 @@ class Session:
         bindings: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
         queues: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> AsyncIterator[AsyncIterator[Delivery]]:
-        """Messages to settle by hand::
+        """Messages to settle by hand.
+
+        ::
 
             async with session.deliveries() as deliveries:
                 async for delivery in deliveries:

@@ -19,7 +19,6 @@ from .signals import Announced, pre_publish_signal, publish_failed_signal, publi
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
-
     from types import FrameType
 
     from .background import Background
@@ -120,7 +119,8 @@ def consume(
         callback: a function, a class (instantiated once) with ``__call__``, either of them ``async`` or not. A
             return acknowledges; ``Nack``, ``Drop`` and ``HaltConsumer`` say otherwise; anything else that it
             raises returns the message to the queue and ends consuming.
-        bindings, queues: what to declare and consume, in the configuration's terms, and from there when omitted.
+        bindings: what to bind, in the configuration's terms, and from there when omitted.
+        queues: what to declare and consume, likewise.
 
     Raises:
         HaltConsumer: raised by the callback; or anything else that it raised.
@@ -141,9 +141,10 @@ def _monitored(loop: Background) -> Iterator[None]:
     if not loop.session.conf["monitoring"]:
         yield
         return
-    from . import monitoring
+    from . import monitoring  # noqa: PLC0415 - only where it is asked for
 
-    server = monitoring.start(loop.session.conf, loop.session.statistics)
+    session = loop.session
+    server = monitoring.start(session.conf, session.statistics, lambda: session.unconfirmed)
     try:
         yield
     finally:

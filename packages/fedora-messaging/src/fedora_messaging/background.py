@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import contextlib
 import os
 import threading
 from collections import deque
@@ -63,10 +64,8 @@ class Background:
 
     def close(self) -> None:
         """End of the process: let what is in flight be confirmed, and say goodbye."""
-        try:
+        with contextlib.suppress(TimeoutError, RuntimeError):  # whoever waited for these messages is gone
             asyncio.run_coroutine_threadsafe(self.session.close(), self._loop).result(_GOODBYE)
-        except (TimeoutError, RuntimeError):
-            pass  # whoever waited for these messages is gone
 
     def abandon(self) -> None:
         """In a forked child: the thread is not here, and the sockets are the parent's."""

@@ -38,7 +38,7 @@ def transport_class(scheme: str) -> Callable[[Address], Transport]:
     if scheme in _OWN:
         own = import_module(f"{__name__}.{_OWN[scheme]}")
         return cast("Callable[[Address], Transport]", own.Transport)
-    from importlib.metadata import entry_points
+    from importlib.metadata import entry_points  # noqa: PLC0415 - only for a scheme from another package
 
     found = entry_points(group=ENTRY_POINTS)
     for entry in found:

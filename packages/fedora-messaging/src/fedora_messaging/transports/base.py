@@ -97,7 +97,10 @@ class ConnectionEvents:
 
 
 class ChannelEvents:
-    """What a channel tells its owner, who overrides what it wants to know. After ``closed``, or the connection's ``lost``, nothing more comes."""
+    """What a channel tells its owner, who overrides what it wants to know.
+
+    After ``closed``, or the connection's ``lost``, nothing more comes.
+    """
 
     def confirmed(self, tag: int, multiple: bool) -> None:
         """The broker has the message ``tag`` (with ``multiple``: and all before it)."""

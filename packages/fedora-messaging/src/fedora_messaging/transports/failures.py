@@ -26,7 +26,7 @@ def explain(error: BaseException, parameters: URLParameters) -> tuple[str, bool]
     """Why there is no connection and what to do, and whether trying again with the same settings is useless."""
     where = hostname(parameters)
     for cause in _chain(error):
-        if (found := _of_tls(cause, where, parameters)) is not None:
+        if (found := _of_tls(cause, where)) is not None:
             return found
     if isinstance(error, OSError):
         return _of_socket(error, where, parameters)
@@ -40,24 +40,18 @@ def _chain(error: BaseException) -> list[BaseException]:
     return chain
 
 
-def _of_tls(error: BaseException, where: str, parameters: URLParameters) -> tuple[str, bool] | None:
+def _of_tls(error: BaseException, where: str) -> tuple[str, bool] | None:
     if isinstance(error, ssl.SSLCertVerificationError):
-        return (
-            f"the certificate of {where} is not trusted: {error.verify_message}; "
-            "check tls.ca_cert and the host name in amqp_url",
-            True,
-        )
+        why = f"the certificate of {where} is not trusted: {error.verify_message}"
+        return f"{why}; check tls.ca_cert and the host name in amqp_url", True
     if not isinstance(error, ssl.SSLError):
         return None
     reason = (error.reason or str(error)).replace("_", " ").lower()
     if "wrong version number" in reason or "record layer failure" in reason:
         return f"{where} does not speak TLS: use amqp:// or the broker's TLS port (5671) in amqp_url", True
     if "alert" in reason or "certificate" in reason:
-        return (
-            f"{where} refused our certificate ({reason}): check tls.certfile and tls.keyfile, "
-            "and which CA the broker trusts",
-            True,
-        )
+        check = "check tls.certfile and tls.keyfile, and which CA the broker trusts"
+        return f"{where} refused our certificate ({reason}): {check}", True
     return f"TLS with {where} failed: {reason}", False
 
 
@@ -79,11 +73,8 @@ def _of_amqp(error: BaseException, where: str, parameters: URLParameters) -> tup
     if isinstance(error, exceptions.ProbableAccessDeniedError) or (
         isinstance(error, exceptions.ConnectionClosedByBroker) and error.reply_code == 530  # NOT_ALLOWED
     ):
-        return (
-            f"{where} does not let us use the virtual host {parameters.virtual_host!r}: {_words(error)}; "
-            "check the path in amqp_url and the user's permissions",
-            True,
-        )
+        why = f"{where} does not let us use the virtual host {parameters.virtual_host!r}: {_words(error)}"
+        return f"{why}; check the path in amqp_url and the user's permissions", True
     if isinstance(error, exceptions.IncompatibleProtocolError):
         hint = (
             "the broker's TLS port needs amqps://"
@@ -99,8 +90,17 @@ def _of_amqp(error: BaseException, where: str, parameters: URLParameters) -> tup
     if isinstance(error, exceptions.AMQPHeartbeatTimeout):
         return f"{where} has been silent for too long (heartbeat)", False
     if isinstance(error, exceptions.ConnectionClosedByBroker):
-        return f"{where} closed the connection: {error.reply_text} ({error.reply_code})", False
+        text = f"the broker closed it: {error.reply_text} ({error.reply_code})"
     return f"the connection to {where} broke: {text}", False
+
+
+def _of_handshake(text: str, where: str, *, secure: bool) -> tuple[str, bool]:
+    # TLS 1.3 refuses a client's certificate only after the handshake, so that it looks like a protocol error.
+    if secure and ("alert" in text.lower() or "CERTIFICATE" in text):
+        return f"{where} refused our certificate: check tls.certfile and tls.keyfile ({text})", True
+    if secure:
+        return f"{where} ended the handshake: is it a TLS port for AMQP 0.9.1?", False
+    return f"{where} ended the handshake: is it an AMQP 0.9.1 port? (a TLS port needs amqps://)", True
 
 
 def _of_login(where: str, parameters: URLParameters) -> str:

@@ -19,6 +19,8 @@ from itertools import count
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlsplit
 
+from pika import BasicProperties
+
 from ..exceptions import ConnectionException
 from ..topics import matches
 from .base import Address, ChannelClosed, ChannelEvents, ConnectionEvents, Incoming, Outgoing, Returned
@@ -317,8 +319,6 @@ class Channel:
     def _deliver(self, consumer: str, queue: Queue, stored: Stored) -> bool:
         if not self._open or (self._prefetch and self._out[consumer] >= self._prefetch):
             return False
-        from pika import BasicProperties
-
         tag = next(self._tags)
         self._unsettled[tag] = (queue, stored, consumer)
         self._out[consumer] += 1
@@ -386,6 +386,7 @@ class Channel:
         self, queue: str, exchange: str, topic: str, arguments: Mapping[str, Any] | None = None
     ) -> None:
         """As queue.bind; ``arguments`` are for headers exchanges, which this broker lacks."""
+        del arguments
         with self._call():
             target = self._broker.state.queue(queue, self._connection)
             self._broker.state.exchange(exchange).bind(target, topic)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import ssl
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pika import URLParameters
@@ -40,7 +41,7 @@ def _tls_context(ca: str | None, certificate: str | None, key: str | None) -> ss
     for setting, path in (("ca_cert", ca), ("certfile", certificate), ("keyfile", key)):
         try:
             if path:
-                open(path, "rb").close()
+                Path(path).open("rb").close()
         except OSError as error:
             raise ConfigurationException(f"tls.{setting}: cannot read {path}: {error.strerror}") from error
     try:
