@@ -38,10 +38,10 @@ class Full(Message):
     severity = message.WARNING
     body_schema = {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]}  # noqa: RUF012
     groups = ["g"]  # noqa: RUF012
-    packages = ("p", "p")
+    packages = ["p", "p"]  # noqa: RUF012
     containers = ["c"]  # noqa: RUF012
     modules = ["m"]  # noqa: RUF012
-    flatpaks = None
+    flatpaks = None  # type: ignore[assignment] # a careless package
 
     @property
     def usernames(self) -> list[str]:
@@ -201,7 +201,7 @@ def test_id_and_priority_can_be_set() -> None:
         4,
         4,
     )
-    built.priority = None  # type: ignore[assignment]
+    built.priority = None
     assert (built.priority, built._headers["priority"]) == (0, 0)
 
 

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from fedora_messaging.schema_utils import libravatar_url, user_avatar_url
@@ -28,6 +30,6 @@ def test_a_default_may_be_a_url() -> None:
 
 
 @pytest.mark.parametrize("nobody", [{}, {"email": ""}, {"openid": None}])
-def test_nobody_has_no_avatar(nobody: dict[str, str]) -> None:
+def test_nobody_has_no_avatar(nobody: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="OpenID"):
         libravatar_url(**nobody)
