@@ -129,6 +129,8 @@ def machine(tmp_path: Path) -> Machine:
     made = Machine(tmp_path, tmp_path / "clone")
     (tmp_path / "bin").mkdir()
     (tmp_path / "root/usr/sbin").mkdir(parents=True)
+    (tmp_path / "root/etc").mkdir()
+    (tmp_path / "root/etc/hosts").touch()
     for command in BORROWED:
         (tmp_path / "bin" / command).symlink_to(shutil.which(command) or command)
     shutil.copytree(TOOLS, made.clone / "tools")
@@ -304,6 +306,13 @@ def test_a_python_that_is_too_old_is_named(machine: Machine) -> None:
         "Missing: Python 3.11 or newer (found: Python 3.9.2), RabbitMQ. "
         "Install it as root with: apt-get install python3.11 python3.11-venv rabbitmq-server\n"
     )
+
+
+def test_a_machine_that_does_not_know_localhost_learns_it(machine: Machine) -> None:
+    (machine.folder / "root/etc/hosts").unlink()
+    machine.bootstrap()
+    packages = "python3-venv rabbitmq-server netbase"
+    assert f"apt-get install --quiet --yes --no-install-recommends {packages}" in machine.calls
 
 
 def test_neither_apt_nor_dnf(machine: Machine) -> None:
