@@ -26,6 +26,9 @@ class Acks:
         self._done: set[int] = set()  # to be acknowledged, above _settled
         self._rejected: set[int] = set()  # settled on their own, above _settled
 
+    def __len__(self) -> int:
+        return len(self._done)
+
     def done(self, tag: int) -> None:
         """The delivery ``tag`` is to be acknowledged with the next :meth:`take`."""
         self._done.add(tag)

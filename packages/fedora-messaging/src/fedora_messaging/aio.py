@@ -21,7 +21,8 @@ from . import _outbox, wire
 from . import config as _config
 from .address import addresses
 from .callbacks import resolve, run
-from .consumer import Consumer, Delivery
+from .consumer import Consumer
+from .deliveries import Delivery
 from .dialer import Dialer
 from .exceptions import BaseException as LibraryError
 from .exceptions import ConfigurationException, PublishIncomplete

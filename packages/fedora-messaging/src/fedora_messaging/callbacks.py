@@ -19,7 +19,8 @@ from .verdict import Settlement, Verdict, judge
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .consumer import Consumer, Delivery
+    from .consumer import Consumer
+    from .deliveries import Delivery
     from .message import Message
 
 
@@ -30,7 +31,7 @@ def resolve(callback: Any) -> Callable[[Message], Any]:
     """
     target = callback() if inspect.isclass(callback) else callback
     if not callable(target):
-        raise ValueError(
+        raise ValueError(  # noqa: TRY004 - what 3.x raises
             "the callback must be a function, or a class whose instances can be called (__call__)"
         )
     return target  # type: ignore[no-any-return]

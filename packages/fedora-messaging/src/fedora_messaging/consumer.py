@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Deliveries of some queues, for as long as they are wanted, whatever happens to the connection.
 
-:class:`Consumer` keeps the queues consumed and hands out :class:`Delivery` objects in order; whoever takes
-one settles it. Running callbacks does not belong here (:mod:`.callbacks`), nor decoding (:mod:`.wire`).
+:class:`Consumer` keeps the queues consumed and hands out :class:`.Delivery` objects in order; whoever takes
+one settles it. Running callbacks does not belong here (:mod:`.callbacks`), nor decoding (:mod:`.deliveries`).
 """
 
 from __future__ import annotations
@@ -12,27 +12,25 @@ import logging
 from collections import deque
 from typing import TYPE_CHECKING
 
-from . import wire
-from .acks import Acks
 from .backoff import delays
+from .deliveries import Intake
 from .exceptions import (
     BadDeclaration,
     ConnectionException,
     ConsumerCanceled,
     NoFreeChannels,
     PermissionException,
-    ValidationError,
 )
-from .transports.base import ChannelClosed, ChannelEvents, ConnectionEvents
+from .transports.base import ChannelClosed, ConnectionEvents
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator
 
+    from .deliveries import Delivery
     from .dialer import Dialer
-    from .message import Message
     from .statistics import Statistics
     from .topology import Topology
-    from .transports.base import Channel, Connection, Incoming
+    from .transports.base import Connection
 
 _log = logging.getLogger(__name__)
 
@@ -41,134 +39,6 @@ PATIENCE = (
 )
 
 _ACCESS_REFUSED = 403
-
-
-class Delivery:
-    """A message in the hands of the consumer, to be settled once.
-
-    ``message`` is the decoded :class:`.Message`; ``redelivered`` says that the broker handed it out before. A
-    delivery whose channel is gone by now cannot be settled: the broker delivers the message again, and settling
-    this one does nothing.
-    """
-
-    __slots__ = ("_intake", "_tag", "message", "redelivered")
-
-    def __init__(self, message: Message, redelivered: bool, intake: _Intake, tag: int) -> None:
-        self.message = message
-        self.redelivered = redelivered
-        self._intake: _Intake | None = intake
-        self._tag = tag
-
-    @property
-    def live(self) -> bool:
-        """Whether it can still be settled."""
-        return self._intake is not None and self._intake.channel is not None
-
-    def ack(self) -> None:
-        """Done with: the broker forgets it. Sent at the end of this turn of the loop, with others."""
-        intake, self._intake = self._intake, None
-        if intake is not None:
-            intake.statistics.processed += 1
-            intake.ack(self._tag)
-
-    def requeue(self) -> None:
-        """Back to the queue; the broker delivers it again, to whom it likes."""
-        intake, self._intake = self._intake, None
-        if intake is not None:
-            intake.statistics.rejected += 1
-            intake.reject(self._tag, requeue=True)
-
-    def reject(self) -> None:
-        """Refused for good: to the queue's dead-letter exchange, where it has one."""
-        intake, self._intake = self._intake, None
-        if intake is not None:
-            intake.statistics.dropped += 1
-            intake.reject(self._tag, requeue=False)
-
-    def fail(self) -> None:
-        """Back to the queue, because whoever handled it is at fault."""
-        intake, self._intake = self._intake, None
-        if intake is not None:
-            intake.statistics.failed += 1
-            intake.reject(self._tag, requeue=True)
-
-
-class _Intake(ChannelEvents):
-    """One consuming channel: what it delivered, and what was said of that. Dead once the channel is."""
-
-    def __init__(
-        self,
-        deliver: Callable[[Delivery], None],
-        interrupted: Callable[[ChannelClosed], None],
-        cancelled: Callable[[str], None],
-        statistics: Statistics,
-    ) -> None:
-        self._deliver = deliver
-        self._interrupted = interrupted
-        self._cancelled = cancelled
-        self._loop = asyncio.get_running_loop()
-        self._acks = Acks()
-        self._flushing = False
-        self.channel: Channel | None = None
-        self.queues: dict[str, str] = {}  # the consumer's tag → the queue's name on the broker
-        self.configured: dict[str, str] = {}  # … → its name in the configuration
-        self.statistics = statistics
-
-    async def consume(self, name: str, queue: str) -> None:
-        """Start deliveries from ``queue``, which the configuration calls ``name``."""
-        assert self.channel is not None  # noqa: S101
-        tag = await self.channel.consume(queue)
-        self.queues[tag] = queue
-        self.configured[tag] = name
-
-    # what the channel says
-
-    def delivered(self, incoming: Incoming) -> None:
-        """Decode; what cannot be decoded is refused at once, and the next one comes."""
-        try:
-            message = wire.decode(incoming, self.queues.get(incoming.consumer))
-        except Exception as error:  # noqa: BLE001 - a message class may raise anything; the next message must come
-            self.statistics.invalid += 1
-            _log.error(
-                "Rejected the message %s with topic %s: %s",
-                incoming.properties.message_id,
-                incoming.topic,
-                error.summary if isinstance(error, ValidationError) else repr(error),
-            )
-            self.reject(incoming.tag, requeue=False)
-            return
-        self.statistics.received += 1
-        self._deliver(Delivery(message, incoming.redelivered, self, incoming.tag))
-
-    def cancelled(self, consumer: str) -> None:
-        """Its queue is gone."""
-        self._cancelled(consumer)
-
-    def closed(self, error: ChannelClosed) -> None:
-        """The broker has closed the channel: consumer_timeout, for one."""
-        self.channel = None
-        self._interrupted(error)
-
-    # what the consumer says
-
-    def ack(self, tag: int) -> None:
-        self._acks.done(tag)
-        if not self._flushing:
-            self._flushing = True
-            self._loop.call_soon(self.flush)
-
-    def reject(self, tag: int, *, requeue: bool) -> None:
-        self._acks.rejected(tag)
-        if self.channel is not None:
-            self.channel.reject(tag, requeue)
-
-    def flush(self) -> None:
-        """Send the acknowledgements collected so far."""
-        self._flushing = False
-        if self.channel is not None:
-            for ack in self._acks.take():
-                self.channel.ack(ack.tag, ack.multiple)
-            self.channel.flush()
 
 
 class Consumer(ConnectionEvents):
@@ -200,7 +70,7 @@ class Consumer(ConnectionEvents):
         self._arrived = asyncio.Event()
         self._broken = asyncio.Event()
         self._connection: Connection | None = None
-        self._intake: _Intake | None = None
+        self._intake: Intake | None = None
         self._starting: asyncio.Task[None] | None = None
         self._task: asyncio.Task[None] | None = None
         self._restorers: set[asyncio.Task[None]] = set()
@@ -229,7 +99,9 @@ class Consumer(ConnectionEvents):
         """Deliveries, as they come. Ends after :meth:`stop`; raises what ended the consumer otherwise."""
         while True:
             while self._inbox and not self._stopping:
-                yield self._inbox.popleft()
+                delivery = self._inbox.popleft()
+                if delivery.open():
+                    yield delivery
             if self._stopping:
                 return
             if self._fatal is not None:
@@ -304,7 +176,7 @@ class Consumer(ConnectionEvents):
         self._forget_intake()
         self._broken.clear()
         names = await self._topology.declare(connection)
-        intake = _Intake(self._deliver, self._interrupted, self._cancelled, self._statistics)
+        intake = Intake(self._deliver, self._interrupted, self._cancelled, self._prefetch, self._statistics)
         channel = await connection.channel(intake, prefetch=self._prefetch)
         intake.channel = channel
         self._intake = intake
@@ -312,7 +184,7 @@ class Consumer(ConnectionEvents):
             await self._consume(intake, name, queue)
         self._statistics.consuming = True
 
-    async def _consume(self, intake: _Intake, name: str, queue: str) -> None:
+    async def _consume(self, intake: Intake, name: str, queue: str) -> None:
         try:
             await intake.consume(name, queue)
         except ChannelClosed as error:
@@ -364,7 +236,7 @@ class Consumer(ConnectionEvents):
         self._restorers.add(task)
         task.add_done_callback(self._restorers.discard)
 
-    async def _restore(self, intake: _Intake, name: str) -> None:
+    async def _restore(self, intake: Intake, name: str) -> None:
         """Consume a queue again that was deleted, without disturbing the others."""
         pauses = delays()
         deadline = self._loop.time() + self._patience
