@@ -343,11 +343,12 @@ class Channel:
     ) -> None:
         await self.call(self._raw.queue_bind, queue, exchange, topic, arguments=dict(arguments or {}))
 
-    async def consume(self, queue: str) -> str:
+    async def consume(self, queue: str, arguments: Mapping[str, Any] | None = None) -> str:
         tag: list[str] = []
 
         def begin(callback: Callable[..., Any]) -> None:
-            tag.append(self._raw.basic_consume(queue, self._on_message, callback=callback))
+            given = dict(arguments) if arguments else None
+            tag.append(self._raw.basic_consume(queue, self._on_message, arguments=given, callback=callback))
 
         await self.call(begin)
         return tag[0]

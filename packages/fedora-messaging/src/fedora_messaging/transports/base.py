@@ -155,8 +155,8 @@ class Channel(Protocol):
     ) -> None:
         """Let ``queue`` have what ``exchange`` gets with a matching topic."""
 
-    async def consume(self, queue: str) -> str:
-        """Start deliveries; returns the consumer's tag."""
+    async def consume(self, queue: str, arguments: Mapping[str, Any] | None = None) -> str:
+        """Start deliveries; returns the consumer's tag. ``arguments`` are the broker's own (basic.consume)."""
 
     async def cancel(self, consumer: str) -> None:
         """End deliveries; what is unsettled stays so."""

@@ -299,8 +299,8 @@ class Channel:
 
     # consuming
 
-    async def consume(self, queue: str) -> str:
-        """Deliver from ``queue`` as the prefetch count allows."""
+    async def consume(self, queue: str, arguments: Mapping[str, Any] | None = None) -> str:  # noqa: ARG002
+        """Deliver from ``queue`` as the prefetch count allows; ``arguments`` mean nothing here."""
         with self._call():
             source = self._broker.state.queue(queue, self._connection)
             tag = f"ctag-{id(self):x}-{len(self._out)}"
