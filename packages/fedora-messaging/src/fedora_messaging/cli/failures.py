@@ -33,6 +33,8 @@ CALLBACK = 13
 CONNECTION = 14
 PERMISSION = 15
 
+_HERE = __file__.rsplit("/", 2)[0] + "/"
+
 _OF_CONSUMING: tuple[tuple[type[Exception], int], ...] = (
     (exceptions.ConfigurationException, USAGE),
     (exceptions.BadDeclaration, DECLARATION),
@@ -91,4 +93,6 @@ def where(error: BaseException) -> str:
     """What an exception says and where it was raised: ``ValueError: text (file.py, line 3)``."""
     said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     frames = traceback.extract_tb(error.__traceback__)
-    return f"{said} ({frames[-1].filename}, line {frames[-1].lineno})" if frames else said
+    if not frames or frames[-1].filename.startswith(_HERE):  # calling it failed: that is no place to look at
+        return said
+    return f"{said} ({frames[-1].filename}, line {frames[-1].lineno})"

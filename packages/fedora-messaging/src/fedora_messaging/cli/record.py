@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
+import sys
 from typing import IO, TYPE_CHECKING, Any
 
 import click
@@ -68,8 +70,13 @@ def _opened(path: str) -> contextlib.AbstractContextManager[IO[str]]:
 
 def _bar(limit: int | None) -> Any:
     """The progress bar, on standard error: standard output may be the file."""
-    import sys  # noqa: PLC0415
-
+    endless = itertools.count() if limit is None else None
     return click.progressbar(
-        length=limit, label="Recorded", show_pos=True, show_percent=False, show_eta=False, file=sys.stderr
+        endless,
+        length=limit,
+        label="Recorded",
+        show_pos=True,
+        show_percent=False,
+        show_eta=False,
+        file=sys.stderr,
     )

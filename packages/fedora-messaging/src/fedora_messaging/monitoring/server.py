@@ -15,6 +15,7 @@ import threading
 import time
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -22,6 +23,8 @@ from ..exceptions import ConfigurationException
 from . import metrics
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from .metrics import Source
 
 _log = logging.getLogger(__name__)
@@ -131,8 +134,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     server: _Threads
     timeout = SECONDS
-    server_version = "fedora-messaging"
-    sys_version = ""
+    error_message_format = "%(code)d %(message)s\n"
+    error_content_type = "text/plain; charset=utf-8"
 
     def do_GET(self) -> None:
         """Answer with a page."""
@@ -149,19 +152,38 @@ class _Handler(BaseHTTPRequestHandler):
 
     do_HEAD = do_GET  # noqa: N815 - the name is http.server's
 
+    def do_POST(self) -> None:
+        """Nothing here is changed from outside."""
+        text = b"Only GET and HEAD are allowed.\n"
+        self._answer(text, "text/plain; charset=utf-8", HTTPStatus.METHOD_NOT_ALLOWED, {"Allow": "HEAD, GET"})
+
+    do_PUT = do_PATCH = do_DELETE = do_OPTIONS = do_POST  # noqa: N815
+
     def _answer_metrics(self) -> None:
         try:
             self._answer(*metrics.metrics(self.server.source))
         except metrics.MetricsUnavailable as error:
             self._answer(f"{error}\n".encode(), "text/plain; charset=utf-8", HTTPStatus.NOT_IMPLEMENTED)
 
-    def _answer(self, body: bytes, content_type: str, status: HTTPStatus = HTTPStatus.OK) -> None:
+    def _answer(
+        self,
+        body: bytes,
+        content_type: str,
+        status: HTTPStatus = HTTPStatus.OK,
+        headers: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
         self.send_header("Content-Type", content_type)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(body)
+
+    def version_string(self) -> str:
+        """What the header ``Server`` says."""
+        return "fedora-messaging"
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name is http.server's
         """Requests come every few seconds: nothing for the log but when it is asked for everything."""
