@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 FRAME_OVERHEAD = 8  # type, channel, size, end: AMQP 0.9.1, 4.2.3
 
+_LINGER = 5.0  # seconds for the last words, such as the answer to a close, to be sent
 _FRAME_HEAD = 7  # type, channel, size
 _ACK = bytes((0, 60, 0, 80))  # class and method of basic.ack: AMQP 0.9.1, 1.8.3.13
 # Bytes to collect at most: the broker begins while a long turn of the loop still produces more.
@@ -127,8 +128,11 @@ class Stream(connection.Connection, asyncio.Protocol):  # type: ignore[misc] # p
         self.flush()
         if self._transport is None:
             self._loop.call_soon(self._on_stream_terminated, None)
+        elif isinstance(self._error, exceptions.AMQPHeartbeatTimeout):
+            self._transport.abort()  # closing would wait for the silent peer to take what is still to be sent
         else:
             self._transport.close()
+            self._loop.call_later(_LINGER, self._transport.abort)
 
     def _adapter_call_later(self, delay: float, callback: Callable[[], Any]) -> object:
         return self._loop.call_later(delay, callback)
