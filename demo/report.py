@@ -74,7 +74,7 @@ def shorten(rows: list[Row], limit: int) -> list[Row]:
     return [*shown, together(rest, f"{len(rest)} others")] if rest else shown
 
 
-def table(rows: list[Row], seconds: float, limit: int = 15) -> Table:
+def table(rows: list[Row], seconds: float, limit: int = 10) -> Table:
     """The table to show, with the sum as its last row; ``seconds`` is how long the whole run took."""
     result = Table("application", title="From one process to another, by application", show_footer=False)
     for column in ("published", "consumed", "lost", "a second", "p50 ms", "p99 ms"):

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Counts the money of paid orders, each order once, however often its message comes.
 
-fedora-messaging consume --callback robust:Till
+fedora-messaging consume --callback-file robust.py:Till
 """
 
 import sqlite3

@@ -8,6 +8,7 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry, generate_latest
 
 from fedora_messaging import config
+from fedora_messaging.cli import COMMANDS, failures
 from fedora_messaging.monitoring import metrics
 from fedora_messaging.statistics import Statistics
 
@@ -39,3 +40,17 @@ def test_every_metric_is_explained() -> None:
         assert f"`{name}" in page, name
     for outcome in (*metrics.OUTCOMES, "invalid"):
         assert f'outcome="{outcome}"' in page, outcome
+
+
+def test_every_command_is_listed() -> None:
+    page = (REFERENCE / "cli.md").read_text()
+    for name in COMMANDS:
+        assert f"```{{command-help}} {name}\n" in page, name
+
+
+def test_every_exit_code_is_explained() -> None:
+    page = (REFERENCE / "exit-codes.md").read_text()
+    codes = {value for name, value in vars(failures).items() if name.isupper() and isinstance(value, int)}
+    assert codes >= {2, 10, 15}
+    for code in codes:
+        assert f"\n| {code} |" in page, code

@@ -173,6 +173,22 @@ def test_an_order_is_counted_once_however_often_it_comes(
     monkeypatch.delitem(sys.modules, "robust")
 
 
+def test_a_class_consumes_from_the_command_line(
+    terminal: Terminal, rabbitmq: PrivateNode, amqp_url: str
+) -> None:
+    shutil.copy(EXAMPLES / "robust.py", terminal.folder)
+    terminal.configure('[consumer_config]\ndatabase = "till"\n')
+    consume = ["-m", "fedora_messaging", "consume", "--callback-file", "robust.py:Till"]
+    with terminal.running(*consume) as consumer:
+        wait_for_binding(rabbitmq, amqp_url)
+        terminal.run(EXAMPLES / "publish.py")
+        with contextlib.closing(sqlite3.connect(terminal.folder / "till")) as database:
+            while database.execute("SELECT sum(cents) FROM counted").fetchone() != (1990,):
+                time.sleep(0.1)
+        consumer.send_signal(signal.SIGTERM)
+        assert consumer.wait(timeout=20) == 0
+
+
 def test_the_configuration_file_has_every_key_and_is_accepted() -> None:
     text = (EXAMPLES / "config.toml").read_text()
     sections = set(tomllib.loads(text)) | {line.strip("# ").partition(" =")[0] for line in text.splitlines()}
