@@ -50,6 +50,7 @@ def run(tmp_path: Path) -> Run:
             text=True,
             check=False,
             cwd=tmp_path,
+            timeout=60,
         )
         assert done.returncode == 0, done.stderr
         return done.stdout.splitlines()
@@ -190,6 +191,28 @@ def test_many_threads_may_ask_at_once(run: Run) -> None:
         },
     )
     assert lines == [str([(f"V{number}", f"hello.v{number}") for number in range(4)])]
+
+
+def test_a_fork_while_another_thread_reads_the_declarations(run: Run) -> None:
+    lines = run(
+        """
+        import os, threading
+        from fedora_messaging import message, registry
+        held = threading.Event()
+        def hold():
+            with registry._table._lock:
+                held.set()
+                threading.Event().wait()
+        threading.Thread(target=hold, daemon=True).start()
+        held.wait()
+        child = os.fork()
+        if not child:
+            os._exit(0 if message.get_class("hello.v1").__name__ == "Hello" else 1)
+        print(os.waitpid(child, 0)[1])
+        """,
+        {"hello-messages": (PACKAGE, "hello.v1 = hello_messages:Hello")},
+    )
+    assert lines == ["0"]
 
 
 def test_of_two_names_the_later_counts_as_in_3_x(run: Run) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from .exceptions import ConfigurationException
 from .transports.base import Address
@@ -20,7 +19,7 @@ GROUP = "fedora_messaging.transports"
 
 # Those that come with this library; others are looked up, which costs 20 ms.
 _SCHEMES = frozenset({"amqp", "amqps", "memory"})
-_NEXT_URL = re.compile(r",\s*(?=[A-Za-z][A-Za-z0-9+.-]*:)(?=[^,]*:(?://|$))")
+_NEXT_URL = r",\s*(?=[A-Za-z][A-Za-z0-9+.-]*:(?://|$))"
 
 
 def addresses(conf: Mapping[str, Any]) -> list[Address]:
@@ -33,7 +32,7 @@ def addresses(conf: Mapping[str, Any]) -> list[Address]:
         ConfigurationException: a URL names no installed transport, or has a port that is none.
     """
     listed = conf.get("amqp_urls") or [conf["amqp_url"]]
-    urls = [one for text in listed for url in _NEXT_URL.split(text) for one in _each_host(url.strip())]
+    urls = [one for text in listed for url in re.split(_NEXT_URL, text) for one in _each_host(url.strip())]
     for url in urls:
         _check(url)
     return [Address(url, conf["tls"], conf["client_properties"]) for url in urls]
@@ -57,6 +56,8 @@ def _each_host(url: str) -> list[str]:
 
 
 def _check(url: str) -> None:
+    from urllib.parse import urlsplit  # noqa: PLC0415 - 3 ms, and only connecting needs it
+
     try:
         parts = urlsplit(url)
         scheme, _ = parts.scheme, parts.port

@@ -61,10 +61,10 @@ _BESIDE_REFERENCE = frozenset({"$comment", "$ref", "$schema", "default", "descri
 
 # Python's and ECMAScript's expressions mean different things by ``$``, ``\d``, ``\w`` and ``.``, but for these
 # the latter match less, which is safe. Others (``\s``, ``\W``, ``[^…]``, look-arounds, ``\p``) match more.
-_SAFE_PATTERN = re.compile(
+_SAFE_PATTERN = (
     r"\^?(?:(?:[A-Za-z0-9 _/:@,.=-]|\\[dw./-]|\[(?:[A-Za-z0-9]-[A-Za-z0-9]|[A-Za-z0-9_. ])+-?\])[*+?]?)*\$?"
 )
-_REFERENCE = re.compile(r"#((?:/[A-Za-z0-9_$-]+)+)")
+_REFERENCE = r"#((?:/[A-Za-z0-9_$-]+)+)"
 
 
 def is_plain(value: Any) -> bool:
@@ -138,7 +138,7 @@ class _Reader:
         return self.reads_table(schemas, above) and schemas.keys() <= {".*"}
 
     def reads_pattern(self, pattern: Any, _above: tuple[int, ...]) -> bool:
-        return isinstance(pattern, str) and bool(_SAFE_PATTERN.fullmatch(pattern))
+        return isinstance(pattern, str) and bool(re.fullmatch(_SAFE_PATTERN, pattern))
 
     def reads_enum(self, values: Any, _above: tuple[int, ...]) -> bool:
         # Draft 4 wants at least one value, and each once; the fast validator takes any list.
@@ -146,7 +146,7 @@ class _Reader:
         return scalars and 0 < len(set(values)) == len(values)
 
     def _reads_reference(self, reference: Any, above: tuple[int, ...]) -> bool:
-        pointer = _REFERENCE.fullmatch(reference) if isinstance(reference, str) else None
+        pointer = re.fullmatch(_REFERENCE, reference) if isinstance(reference, str) else None
         if not pointer:
             return False
         target: Any = self._root

@@ -8,6 +8,7 @@ package which does not import harms nobody but itself. What a message *is* does 
 from __future__ import annotations
 
 import logging
+import os
 import re
 import sys
 import threading
@@ -76,8 +77,13 @@ class _Table:
             self.broken.add(name)
             return first
 
+    def forked(self) -> None:
+        """In a forked child: whichever thread held the lock, it is not here to let it go."""
+        self._lock = threading.Lock()
+
 
 _table = _Table()
+os.register_at_fork(after_in_child=_table.forked)
 
 
 def normalise(distribution: str) -> str:

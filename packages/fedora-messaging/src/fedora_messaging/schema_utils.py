@@ -3,9 +3,6 @@
 
 from __future__ import annotations
 
-from hashlib import sha256
-from urllib.parse import urlencode
-
 _AVATARS = "https://seccdn.libravatar.org/avatar"
 
 
@@ -34,6 +31,9 @@ def libravatar_url(
     Raises:
         ValueError: neither address nor OpenID.
     """
+    from hashlib import sha256  # noqa: PLC0415 - 4 ms together, for what publishers and consumers rarely need
+    from urllib.parse import urlencode  # noqa: PLC0415
+
     person = email or openid
     if not person:
         raise ValueError("An avatar needs an e-mail address or an OpenID.")
