@@ -33,6 +33,8 @@ CALLBACK = 13
 CONNECTION = 14
 PERMISSION = 15
 
+LONGEST = 2000  # characters in a line
+
 _HERE = __file__.rsplit("/", 2)[0] + "/"
 
 _OF_CONSUMING: tuple[tuple[type[Exception], int], ...] = (
@@ -67,8 +69,9 @@ class Failure(click.ClickException):
 
 
 def one_line(message: object) -> str:
-    """The text with its lines joined."""
-    return " ".join(str(message).split("\n")) if "\n" in str(message) else str(message)
+    """The text with its lines joined; of a very long one, the beginning and the end."""
+    text = " ".join(str(message).splitlines())
+    return text if len(text) <= LONGEST else f"{text[: LONGEST // 2]} ... {text[-LONGEST // 2 :]}"
 
 
 def count(number: int, what: str) -> str:

@@ -143,5 +143,7 @@ def callback_options(command: Callable[..., Any]) -> Callable[..., Any]:
     )
 
 
-def _with_options(command: Any, *options: Callable[[Any], Any]) -> Any:
-    return functools.reduce(lambda decorated, option: option(decorated), reversed(options), command)
+def _with_options(command: Callable[..., Any], *options: Callable[..., Any]) -> Callable[..., Any]:
+    for option in reversed(options):
+        command = option(command)
+    return command
