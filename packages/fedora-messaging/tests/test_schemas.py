@@ -14,8 +14,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from fedora_messaging import schemas
-from fedora_messaging.agreement import agrees
+from fedora_messaging import agreement, schemas
 
 DRAFT_4 = "http://json-schema.org/draft-04/schema#"
 DRAFTS = [
@@ -176,6 +175,18 @@ def test_the_verdict_is_that_of_jsonschema(schema: Any, value: Any) -> None:
     assert verdict(schemas.validate, value, schema) is verdict(jsonschema.validate, value, schema)
 
 
+@settings(deadline=None)
+@given(
+    pattern=st.from_regex(agreement._SAFE_PATTERN, fullmatch=True),
+    value=st.text(st.sampled_from("aZ09 _/:@,.=-\n\r\u2028é٣\u0301\x1c"), max_size=4),
+)
+def test_expressions_that_are_called_safe_match_no_more_than_in_python(pattern: str, value: str) -> None:
+    schema = {"properties": {"a": {"pattern": pattern}}}
+    assert verdict(schemas.validate, {"a": value}, schema) is verdict(
+        jsonschema.validate, {"a": value}, schema
+    )
+
+
 class Colour(enum.Enum):
     """An enumeration whose values are strings, but whose members are not."""
 
@@ -262,4 +273,4 @@ def test_jsonschema_is_imported_only_to_say_no() -> None:
 
 @pytest.mark.parametrize("schema", [schemas.HEADERS, schemas.BODY, schemas.SERIALIZED_MESSAGE])
 def test_the_schemas_of_every_message_are_of_those_that_are_fast(schema: Any) -> None:
-    assert agrees(schema)
+    assert agreement.agrees(schema)
