@@ -10,6 +10,7 @@ import contextlib
 import re
 import secrets
 import select
+import shutil
 import socket
 import time
 from typing import TYPE_CHECKING
@@ -18,7 +19,7 @@ from ..exceptions import NodeError
 from . import diagnosis, layout
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from .control import Control
@@ -28,7 +29,9 @@ if TYPE_CHECKING:
 EPMD = 10.0
 """Seconds that epmd may take to listen; it takes 5 ms."""
 LOOK = 1.0
-"""Seconds between two looks at a node that says nothing by itself."""
+"""Seconds between two looks at a node that should say by itself when it is ready."""
+SPACE = 100 * 1024**2
+"""Bytes that must be free on the disk: at 50 MB RabbitMQ stops taking messages."""
 READY = "{rabbit_boot_state:has_reached(ready), element(1, init:get_status())}"
 
 
@@ -57,6 +60,8 @@ class Boot:
         self._guard = guard
         self._control = control
         self._offset = 0
+        self.port_taken = False
+        """Whether it failed because somebody else listens on one of the ports."""
 
     def run(self, timeout: float) -> None:
         """Start, and return when RabbitMQ is ready.
@@ -93,7 +98,10 @@ class Boot:
                 break
             if epmd_answers(self._settings.ports["epmd"]):
                 return
-        raise NodeError("The private node's epmd did not start.", diagnosis.tail(self._log()))
+        taken = self._taken(["epmd"])
+        self.port_taken = bool(taken)
+        reason = taken or "it does not answer"
+        raise NodeError(f"The private node's epmd did not start: {reason}.", diagnosis.tail(self._log()))
 
     def _is_ready_before(self, end: float, told: socket.socket | None) -> bool:
         """RabbitMQ says when it is ready (sd_notify); the Erlang system around it has started a moment later.
@@ -101,7 +109,7 @@ class Boot:
         Before that, ``rabbit:stop()`` would end the whole system. Where it says nothing, it is asked.
         """
         watched: list[GuardClient | socket.socket] = [self._guard, told] if told else [self._guard]
-        pause = LOOK
+        pause = LOOK if told else LOOK / 5
         look = time.monotonic() + pause
         while (now := time.monotonic()) < end:
             select.select(watched, [], [], max(0.0, min(look, end) - now))
@@ -122,12 +130,21 @@ class Boot:
         return False
 
     def _fail(self, seconds: float) -> None:
-        log = self._log()
+        status, log = self._guard.exits.get("node"), self._log()
         because = diagnosis.cause(log)
-        sentence = diagnosis.ending(self._guard.exits.get("node"), seconds) + (
-            f": {because}." if because else "."
-        )
+        if status is not None and diagnosis.port_taken(log):
+            self.port_taken = True
+            because = (
+                self._taken(self._settings.ports.keys() - {"epmd"}) or "another program took one of its ports"
+            )
+        sentence = diagnosis.ending(status, seconds) + (f": {because}." if because else ".")
         raise NodeError(sentence, diagnosis.tail(log))
+
+    def _taken(self, names: Iterable[str]) -> str:
+        """Which of the ports somebody listens on, while the node does not."""
+        ports = {name: self._settings.ports[name] for name in sorted(names)}
+        taken = [f"port {port} ({name})" for name, port in ports.items() if listens(port)]
+        return f"another program took {' and '.join(taken)}" if taken else ""
 
     def _log(self) -> str:
         """What was logged in this start."""
@@ -135,6 +152,28 @@ class Boot:
             log.seek(self._offset)
             return log.read().decode(errors="replace")
         return ""
+
+
+def require_space(folder: Path) -> None:
+    """See that there is room for a node's data.
+
+    Raises:
+        NodeError: there is not.
+    """
+    free = shutil.disk_usage(folder).free
+    if free < SPACE:
+        raise NodeError(
+            f"There is not enough space on the disk of {folder}: "
+            f"{free // 1024**2} MB free, a node needs {SPACE // 1024**2} MB."
+        )
+
+
+def listens(port: int) -> bool:
+    """Whether somebody takes connections there."""
+    with contextlib.suppress(OSError):
+        socket.create_connection((layout.HOST, port), timeout=EPMD).close()
+        return True
+    return False
 
 
 def epmd_answers(port: int) -> bool:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Why a node did not start: from what it wrote, one sentence. Pure."""
+"""Why a node did not start: from what it wrote, one sentence and the lines that matter. Pure."""
 
 from __future__ import annotations
 
@@ -7,24 +7,30 @@ import re
 
 LINES = 20
 """How much of the log goes with an error."""
+BEFORE = 8
+"""Lines before "BOOT FAILED" that belong to it."""
 
+STAMP = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\S* \[\w+\] <[\d.]+> ?", re.MULTILINE)
+TAKEN = re.compile(r"eaddrinuse|[Aa]ddress already in use|could not bind to distribution port")
 CAUSES: tuple[tuple[str, str], ...] = (
-    (r"no space left|enospc", "there is no space left on the disk"),
-    (r"You've tried to set ([\w.$]+), but there is no setting", "rabbitmq.conf: there is no setting {0}"),
-    (r"Error preparing configuration in phase \w+:\s*\n\s*- (.+)", "rabbitmq.conf: {0}"),
-    (r"(syntax error[^\n]*)", "a configuration file has a {0}"),
-    (r"failed_to_(?:prepare|read|parse)_(?:advanced_)?configuration", "the configuration is wrong"),
+    (r"(?i)no space left|\benospc\b", "there is no space left on the disk"),
+    (r"(cannot run [^\n]+)", "{0}"),
+    (r"You've tried to set (\S+), but there is no setting", "rabbitmq.conf: there is no setting {0}"),
+    (r"Error preparing configuration[^\n]*\n((?: +- [^\n]+\n?)+)", "rabbitmq.conf: {0}"),
+    (r"Error parsing configuration:\n((?: +- [^\n]+\n?)+)", "{0}"),
+    (
+        r"Failed to load advanced configuration",
+        "advanced.config is not a list of Erlang terms with a full stop",
+    ),
     (
         r"disabled_required_feature_flag",
         "the data was written by an older RabbitMQ, which this one cannot take over",
     ),
     (r"(?:unsupported|unknown)_feature_flags?", "the data was written by a newer RabbitMQ"),
-    (r"(?:eacces|[Pp]ermission denied)[^\n]*", "a file or folder may not be read or written"),
-    (r"cannot run ([^\n]+)", "cannot run {0}"),
+    (r"\beacces\b|[Pp]ermission denied", "a file or folder may not be read or written"),
+    (r"(?:Exception|Error) during startup:\s+([^\n]+)", "{0}"),
 )
-TAKEN = re.compile(r"eaddrinuse|[Aa]ddress already in use|could not bind to distribution port")
-
-LOGGED = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\S* \[\w+\] ")
+"""What to look for, the most telling first, and what to say then."""
 
 
 def port_taken(log: str) -> bool:
@@ -34,28 +40,34 @@ def port_taken(log: str) -> bool:
 
 def cause(log: str) -> str:
     """The reason in the log that is known best; empty if none is."""
-    if port_taken(log):
-        return "another program took one of its ports"
+    text = STAMP.sub("", log)
     for pattern, sentence in CAUSES:
-        if found := re.search(pattern, log):
-            return sentence.format(*(group.strip().rstrip(".") for group in found.groups()))
+        if found := re.search(pattern, text):
+            return sentence.format(*map(_joined, found.groups()))
     return ""
+
+
+def _joined(lines: str) -> str:
+    """Lines of a list, as part of a sentence."""
+    return "; ".join(line.strip().removeprefix("- ").rstrip(".") for line in lines.splitlines())
 
 
 def ending(status: int | None, seconds: float) -> str:
     """What happened to the node: ``status`` is its exit status, negative for a signal, None while it runs."""
     if status is None:
-        return f"RabbitMQ was not ready after {seconds:.0f} seconds"
+        return f"RabbitMQ was not ready after {seconds:.3g} seconds"
     if status < 0:
         return f"RabbitMQ was killed by signal {-status} before it was ready"
     return f"RabbitMQ exited with status {status} before it was ready"
 
 
 def tail(log: str, lines: int = LINES) -> str:
-    """The last lines that say something; of a failed boot, without the crash reports that follow."""
-    telling = [line.rstrip() for line in log.splitlines() if line.strip()]
-    if "BOOT FAILED" in telling:
-        failed = telling.index("BOOT FAILED")
-        after = (number for number, line in enumerate(telling) if number > failed and LOGGED.match(line))
-        telling = telling[: next(after, None)]
-    return "\n".join(telling[-lines:])
+    """The last lines that say something; of a failed boot, those where it failed, without the crash reports."""
+    telling = [line.rstrip() for line in STAMP.sub("", log).splitlines() if line.strip()]
+    if "BOOT FAILED" not in telling:
+        return "\n".join(telling[-lines:])
+    failed = telling.index("BOOT FAILED")
+    reports = (number for number, line in enumerate(telling) if number > failed and "supervisor: {" in line)
+    block = telling[max(0, failed - BEFORE) : next(reports, None)]
+    # It is there twice, printed and logged, and the two may be mixed.
+    return "\n".join(list(dict.fromkeys(block))[:lines])

@@ -135,14 +135,18 @@ class Guard:
             self.ended = True
 
     def spawn(self, order: dict[str, object]) -> None:
-        """Start a program that dies with this process, and report its pid."""
+        """Start a program that dies with this process; report its pid when it runs, so that signals reach it."""
         guard = os.getpid()
+        running, starting = os.pipe()  # closed by the exec
         pid = os.fork()
         if pid == 0:
             try:
                 become(order, guard)
             finally:
                 os._exit(127)
+        os.close(starting)
+        os.read(running, 1)
+        os.close(running)
         self.programs[pid] = str(order["name"])
         if order.get("needed"):
             self.needed.add(pid)
@@ -192,13 +196,12 @@ class Guard:
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def wait_for_all(self) -> None:
-        """Until every child is gone, the adopted ones too: they get a while to end by themselves, then SIGKILL."""
-        start = time.monotonic()
+        """Until every child is gone: also those that the programs leave, which this process adopts."""
+        end = time.monotonic() + PATIENCE
         with contextlib.suppress(ChildProcessError):
-            while time.monotonic() < start + PATIENCE:
+            while time.monotonic() < end:
                 if os.waitpid(-1, os.WNOHANG)[0] == 0:
-                    if time.monotonic() > start + PATIENCE / 2:
-                        kill_children()
+                    kill_children()
                     time.sleep(0.002)
 
 

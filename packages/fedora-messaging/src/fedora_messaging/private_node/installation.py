@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from ..exceptions import NodeError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 HOMES = (
     "usr/lib/rabbitmq/lib/rabbitmq_server-*",
@@ -60,6 +60,16 @@ class Installation:
     def plugins(self) -> set[str]:
         """The names of all plugins and applications."""
         return {path.name.partition("-")[0] for path in self.plugins_folder.glob("*-[0-9]*")}
+
+    def require(self, plugins: Iterable[str]) -> None:
+        """See that the plugins are there.
+
+        Raises:
+            NodeError: some are not; names them.
+        """
+        missing = sorted(set(plugins) - self.plugins)
+        if missing:
+            raise NodeError(f"The RabbitMQ in {self.home} has no plugin {', '.join(missing)}.")
 
 
 def find(

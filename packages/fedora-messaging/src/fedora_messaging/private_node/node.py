@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 from ..exceptions import NodeError
 from . import diagnosis, installation, layout
-from .boot import Boot
+from .boot import Boot, require_space
 from .control import Control, Management
 from .guard_client import GuardClient
 from .ports import Ports
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from types import TracebackType
 
-SPACE = 100 * 1024**2
-"""Bytes that must be free on the disk: at 50 MB RabbitMQ stops taking messages."""
 ATTEMPTS = 5
 """How often to choose other ports when somebody took one between choosing and listening."""
 STOPPING = 60.0
@@ -58,7 +56,7 @@ class PrivateNode:
         ports: ports by name (``amqp``, ``management``, ``prometheus``, ``mqtt``, ``stomp``, ``stream``, ``dist``,
             ``epmd``); the others are free ones from 20000 to 32000. A name that no plugin needs gets a port too
             (0: a free one): ``amqps`` becomes the TLS listener, any other is only held for you.
-        name: of the node, ``name@host``. The data belongs to the name.
+        name: of the node, ``name@host`` or only ``name`` (then at localhost). The data belongs to the name.
         rabbitmq_home: the folder of RabbitMQ; default $RABBITMQ_HOME, else the newest one installed.
         timeout: seconds that a start may take.
 
@@ -84,7 +82,7 @@ class PrivateNode:
         self._advanced = advanced
         self._extra_environment = dict(environment or {})
         self._wanted = dict(ports or {})
-        self._name = name
+        self._name = name if "@" in name else f"{name}@localhost"
         self._home = rabbitmq_home
         self._timeout = timeout
         self._lock = threading.RLock()
@@ -177,8 +175,8 @@ class PrivateNode:
         return f"amqp://{who}@{layout.HOST}:{self.amqp_port}/{quote(vhost, safe='')}"
 
     def log(self, lines: int = diagnosis.LINES) -> str:
-        """The last lines that the node logged."""
-        with contextlib.suppress(OSError):
+        """The last lines that the node logged; empty before its first start, and after :meth:`close`."""
+        with contextlib.suppress(OSError, NodeError):
             return diagnosis.tail(self._settings.log.read_text(errors="replace"), lines)
         return ""
 
@@ -204,7 +202,7 @@ class PrivateNode:
             except BaseException as error:
                 self.close()
                 if isinstance(error, OSError):
-                    raise NodeError(f"The private node's files cannot be written: {error}.") from error
+                    raise NodeError(f"The private node cannot be set up: {_told(error)}.") from error
                 raise
 
     def stop(self, timeout: float = STOPPING) -> None:
@@ -350,21 +348,14 @@ class PrivateNode:
         self._owner = os.getpid()
         self._ports = None
         self._installation = installation.find(self._home)
-        unknown = sorted(set(self._plugins) - self._installation.plugins)
-        if unknown:
-            raise NodeError(f"RabbitMQ in {self._installation.home} has no plugin {', '.join(unknown)}.")
+        self._installation.require(self._plugins)
         if self._data is None:
             self._folder = Path(tempfile.mkdtemp(prefix="rabbitmq-"))
         else:
             self._data.mkdir(0o700, parents=True, exist_ok=True)
             self._folder = self._data
         self._guard = GuardClient(self._folder, temporary=self._data is None)
-        free = shutil.disk_usage(self._folder).free
-        if free < SPACE:
-            raise NodeError(
-                f"There is not enough space on the disk of {self._folder}: "
-                f"{free // 1024**2} MB free, a node needs {SPACE // 1024**2} MB."
-            )
+        require_space(self._folder)
 
     def _boot(self) -> None:
         """Start the node, on other ports if somebody took one of those chosen."""
@@ -374,8 +365,8 @@ class PrivateNode:
             boot = Boot(self._settings, self._found, self._environment, self._guarded, self._control)
             try:
                 boot.run(self._timeout)
-            except NodeError as error:
-                if attempt == ATTEMPTS or self._ports.given or not diagnosis.port_taken(error.log):
+            except NodeError:
+                if attempt == ATTEMPTS or self._ports.given or not boot.port_taken:
                     raise
                 self._guarded.end_all()
                 self._ports.release()
@@ -396,6 +387,10 @@ class PrivateNode:
             shutil.rmtree(self._folder, ignore_errors=True)
         if self._ports is not None:
             self._ports.release()
+
+
+def _told(error: OSError) -> str:
+    return f"{error.strerror}: {error.filename}" if error.filename else str(error)
 
 
 def _binary(text: str) -> str:

@@ -1,0 +1,274 @@
+# SPDX-License-Identifier: MIT
+"""A real node: what it offers, what can be done to it, and that it keeps to itself."""
+
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from subprocess import PIPE
+from typing import Any
+
+import pytest
+
+import fedora_messaging
+from fedora_messaging.private_node import NodeError, PrivateNode
+
+LOOPBACK = {"0100007F", "00000000000000000000000001000000"}
+
+
+@pytest.fixture(scope="module")
+def node() -> Iterator[PrivateNode]:
+    """One that stops quickly: without the management plugin."""
+    with PrivateNode(
+        plugins=(), config={"heartbeat": 7}, advanced="[{rabbit, [{channel_tick_interval, 1234}]}]."
+    ) as node:
+        yield node
+
+
+def knows(node: PrivateNode, vhost: str) -> bool:
+    return vhost in node.ctl("list_vhosts", "--silent").splitlines()
+
+
+def test_takes_amqp_connections_on_its_port(node: PrivateNode) -> None:
+    with socket.create_connection(("127.0.0.1", node.amqp_port), timeout=5) as client:
+        client.sendall(b"AMQP\0\0\x09\x01")
+        assert client.recv(1) == b"\x01"  # a method frame: Connection.Start
+    assert node.amqp_url == f"amqp://guest:guest@127.0.0.1:{node.amqp_port}/%2F"
+
+
+def test_is_wholly_started_when_start_returns(rabbitmq: PrivateNode) -> None:
+    assert rabbitmq.evaluate("element(1, init:get_status())") == "started"
+    assert rabbitmq.management("GET", "/api/overview")["node"] == "rabbit@localhost"
+
+
+def test_settings_reach_the_node(node: PrivateNode) -> None:
+    assert node.evaluate("application:get_env(rabbit, heartbeat)") == "{ok, 7}"
+    assert node.evaluate("application:get_env(rabbit, channel_tick_interval)") == "{ok, 1234}"
+
+
+def test_evaluates_erlang(node: PrivateNode) -> None:
+    assert node.evaluate("lists:sum([1, 2, 3]).") == "6"
+    with pytest.raises(NodeError, match="badarith"):
+        node.evaluate("1 / 0")
+
+
+def test_runs_rabbitmqctl(node: PrivateNode) -> None:
+    assert node.ctl("list_users", "--silent").split() == ["guest", "[administrator]"]
+    with pytest.raises(NodeError, match=r"rabbitmqctl failed with status \d+: .*no_such_command"):
+        node.ctl("no_such_command")
+
+
+def test_the_management_api_answers_or_says_why_not(rabbitmq: PrivateNode, node: PrivateNode) -> None:
+    assert rabbitmq.management("PUT", "/api/queues/%2F/test-node", {"durable": True}) is None
+    assert rabbitmq.management("GET", "/api/queues/%2F/test-node")["durable"] is True
+    assert rabbitmq.management("DELETE", "/api/queues/%2F/test-node") is None
+    with pytest.raises(NodeError, match="GET /api/queues/%2F/test-node was answered with 404") as caught:
+        rabbitmq.management("GET", "/api/queues/%2F/test-node")
+    assert caught.value.status == 404
+    assert rabbitmq.management_url == f"http://127.0.0.1:{rabbitmq.ports['management']}/"
+    with pytest.raises(NodeError, match="without the plugin rabbitmq_management"):
+        node.management("GET", "/api/overview")
+
+
+@pytest.mark.parametrize("name", ["plain", 'odd "name" / é %2F'])
+def test_virtual_hosts_come_and_go(rabbitmq: PrivateNode, name: str) -> None:
+    url = rabbitmq.add_vhost(name)
+    permissions = [row for row in rabbitmq.management("GET", "/api/permissions") if row["vhost"] == name]
+    assert [(row["configure"], row["write"], row["read"]) for row in permissions] == [(".*", ".*", ".*")]
+    assert url.startswith(rabbitmq.amqp_url.removesuffix("%2F"))
+    assert rabbitmq.add_vhost(name) == url
+    rabbitmq.delete_vhost(name)
+    assert name not in [row["name"] for row in rabbitmq.management("GET", "/api/vhosts")]
+
+
+def test_everything_listens_on_this_machine_only(processes: Any) -> None:
+    plugins = ("rabbitmq_management", "rabbitmq_prometheus", "rabbitmq_web_stomp", "rabbitmq_stream")
+    with PrivateNode(plugins=plugins, ports={"spare": 0}) as node:
+        assert node.ports.keys() == {
+            *("amqp", "dist", "epmd", "management", "prometheus", "stomp", "web_stomp", "stream", "spare")
+        }
+        family = processes.family(processes.parent(node.pid))
+        listening: set[str] = set().union(*map(processes.listeners, family))
+        assert listening <= LOOPBACK
+        for name in node.ports.keys() - {"spare"}:
+            socket.create_connection(("127.0.0.1", node.ports[name])).close()
+        folder, owned = node.folder, family
+    assert all(map(processes.gone, owned))
+    assert not folder.exists()
+
+
+def test_killed_and_started_again_it_has_its_data_and_ports(node: PrivateNode) -> None:
+    node.add_vhost("kept")
+    ports, pid = node.ports, node.pid
+    node.kill()
+    assert not node.running
+    with pytest.raises(NodeError, match="does not run"):
+        node.pid  # noqa: B018
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", node.amqp_port))
+    node.start()
+    assert node.ports == ports
+    assert node.pid != pid
+    assert knows(node, "kept")
+
+
+def test_restarted_cleanly_it_has_its_data_and_ports(node: PrivateNode) -> None:
+    node.add_vhost("kept too")
+    ports = node.ports
+    node.stop()
+    assert not node.running
+    assert "stopped" in node.log(100).lower() or "stopping" in node.log(100).lower()
+    node.start()
+    assert node.ports == ports
+    assert knows(node, "kept too")
+
+
+def test_frozen_it_takes_connections_and_answers_nothing(node: PrivateNode) -> None:
+    node.freeze()
+    assert node.running
+    with socket.create_connection(("127.0.0.1", node.amqp_port), timeout=0.2) as client:
+        client.sendall(b"AMQP\0\0\x09\x01")
+        with pytest.raises(TimeoutError):
+            client.recv(1)
+        with pytest.raises(NodeError, match=r"had no answer from the node within 0\.2 seconds"):
+            node.evaluate("1", timeout=0.2)
+        node.thaw()
+        client.settimeout(10)
+        assert client.recv(1) == b"\x01"
+
+
+def test_what_is_asked_twice_is_done_once(node: PrivateNode) -> None:
+    with pytest.raises(NodeError, match="runs already"):
+        node.start()
+    assert node.running
+    node.thaw()
+    node.freeze()
+    node.freeze()
+    node.thaw()
+    assert node.evaluate("1") == "1"
+
+
+def test_its_end_can_be_waited_for_and_even_its_guard_may_be_killed(
+    node: PrivateNode, processes: Any
+) -> None:
+    node.add_vhost("after the guard")
+    guard = processes.parent(node.pid)
+    family = processes.family(guard)
+    assert not node.wait(0.05)
+    killer = threading.Timer(0.1, os.kill, (guard, signal.SIGKILL))
+    killer.start()
+    assert node.wait(10)
+    killer.join()
+    assert processes.eventually(lambda: all(map(processes.gone, family)))
+    assert not node.running
+    node.start()
+    assert knows(node, "after the guard")
+
+
+def test_a_forked_child_does_not_end_it(node: PrivateNode) -> None:
+    child = os.fork()
+    if child == 0:
+        try:
+            node.close()
+            node.kill()
+            node.__exit__(None, None, None)
+            os._exit(0 if node.evaluate("1") == "1" else 1)
+        finally:
+            os._exit(2)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert node.running
+
+
+SCRIPT = """
+import os, sys
+from pathlib import Path
+from fedora_messaging.private_node import PrivateNode
+with PrivateNode(plugins=()) as node:
+    node.add_vhost("other")
+    node.freeze()
+    guard = Path(f"/proc/{node.pid}/stat").read_text().rpartition(")")[2].split()[1]
+    print(guard, node.folder, os.geteuid(), flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def readable_python() -> Iterator[list[str]]:
+    """A Python, and a copy of what the node needs of the library, for a user who may not read this checkout."""
+    with tempfile.TemporaryDirectory() as folder:
+        package = Path(fedora_messaging.__file__).parent
+        for name in ("__init__.py", "exceptions.py"):
+            (Path(folder) / "fedora_messaging").mkdir(exist_ok=True)
+            shutil.copy(package / name, Path(folder) / "fedora_messaging")
+        shutil.copytree(package / "private_node", Path(folder) / "fedora_messaging" / "private_node")
+        subprocess.run(["chmod", "-R", "a+rX", folder], check=True)
+        python = next(
+            path
+            for path in ("/usr/bin/python3", os.path.realpath(sys.executable))
+            if os.access(path, os.X_OK)
+        )
+        yield ["env", f"PYTHONPATH={folder}", "PYTHONDONTWRITEBYTECODE=1", python]
+
+
+def test_another_user_runs_one_beside_ours_and_nothing_of_it_outlives_a_killed_owner(
+    node: PrivateNode, readable_python: list[str], processes: Any
+) -> None:
+    """As an ordinary user too, if this is run by root; same node name, same machine, and neither knows of the other."""
+    script = [*readable_python, "-c", SCRIPT]
+    nobody = {"user": "nobody", "group": pwd.getpwnam("nobody").pw_gid, "extra_groups": []}
+    process = subprocess.Popen(  # type: ignore[call-overload]
+        script, stdin=PIPE, stdout=PIPE, text=True, cwd="/", **(nobody if os.geteuid() == 0 else {})
+    )
+    guard, folder, user = process.stdout.readline().split()
+    assert int(user) != 0
+    assert Path(folder).stat().st_uid == int(user)
+    assert not knows(node, "other")
+    family = processes.family(int(guard))
+    assert len(family) >= 4  # the guard, epmd, a frozen Erlang, its helper
+    process.kill()
+    process.communicate()
+    assert processes.eventually(lambda: all(map(processes.gone, family)))
+    assert processes.eventually(lambda: not Path(folder).exists())
+    assert node.evaluate("1") == "1"
+
+
+def test_a_given_folder_keeps_its_data_for_the_next(tmp_path: Path) -> None:
+    folder = (
+        tmp_path / "new" / ("long" * 30)
+    )  # too long for the socket on which RabbitMQ says that it is ready
+    with PrivateNode(folder, plugins=()) as first:
+        first.add_vhost("kept")
+        with pytest.raises(NodeError, match="in use by another private node"):
+            PrivateNode(folder).start()
+        assert first.evaluate("1") == "1"
+    with PrivateNode(folder, plugins=()) as second:
+        assert knows(second, "kept")
+        assert (folder / "home" / ".erlang.cookie").stat().st_mode & 0o777 == 0o400
+
+
+def test_a_port_taken_while_it_starts_is_exchanged_for_another() -> None:
+    node = PrivateNode(plugins=())
+    taken: list[socket.socket] = []
+
+    def take() -> None:
+        while node._ports is None:
+            time.sleep(0.001)
+        thief = socket.socket()
+        thief.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        thief.bind(("127.0.0.1", node.ports["dist"]))
+        thief.listen()
+        taken.append(thief)
+
+    thread = threading.Thread(target=take)
+    thread.start()
+    with node, taken[0]:
+        thread.join()
+        assert node.ports["dist"] != taken[0].getsockname()[1]
