@@ -12,16 +12,17 @@ import contextlib
 import logging
 import os
 import socket
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pika import exceptions, spec, tcp_socket_opts
 
 from ..exceptions import ConnectionException, NoFreeChannels
-from .base import Address, ChannelClosed, ChannelEvents, ConnectionEvents, Incoming, Outgoing, Returned
+from .base import Address, ChannelClosed, ChannelEvents, ConnectionEvents, Outgoing, Returned
 from .failures import explain, hostname
 from .frames import publish
 from .parameters import parameters_of
-from .stream import FRAME_OVERHEAD, Stream, Unreadable
+from .shortcuts import Shortcuts
+from .stream import FRAME_OVERHEAD, Stream
 
 if TYPE_CHECKING:
     import ssl
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
     from pika import BasicProperties, URLParameters
     from pika.channel import Channel as PikaChannel
+
+T = TypeVar("T")
 
 # pika logs what it also reports; every failure is reported, and said once, by this library.
 if logging.getLogger("pika").level == logging.NOTSET:
@@ -180,19 +183,19 @@ class Connection:
             raise NoFreeChannels(
                 "the broker allows no more channels on this connection (channel_max)"
             ) from error
-        channel = Channel(raw, self, events, opened)
-        await opened
+        shortcuts = self._stream.shortcuts[raw.channel_number] = Shortcuts(events)
+        channel = Channel(raw, self, events, shortcuts)
+        await channel.answered(opened)
         if prefetch:
             await channel.call(raw.basic_qos, prefetch_count=prefetch)
         if confirms:
             await channel.call(raw.confirm_delivery, channel.on_confirm)
-            self._stream.confirms[raw.channel_number] = events.confirmed
         return channel
 
     def forget(self, channel: int) -> None:
         """The channel of this number is closed."""
         if self._stream is not None:
-            self._stream.confirms.pop(channel, None)
+            self._stream.shortcuts.pop(channel, None)
 
     def emit(self, data: bytes) -> None:
         """Hand over whole frames."""
@@ -232,12 +235,13 @@ class Channel:
         raw: PikaChannel,
         owner: Connection,
         events: ChannelEvents,
-        opened: asyncio.Future[PikaChannel],
+        shortcuts: Shortcuts,
     ) -> None:
         self._raw = raw
         self._owner = owner
         self._events = events
-        self._waiting: asyncio.Future[Any] | None = opened
+        self._shortcuts = shortcuts
+        self._waiting: set[asyncio.Future[Any]] = set()
         raw.add_on_close_callback(self._on_close)
         raw.add_on_return_callback(self._on_return)
         raw.add_on_cancel_callback(lambda method: events.cancelled(method.method.consumer_tag))
@@ -245,27 +249,29 @@ class Channel:
     async def call(self, method: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """One synchronous method of AMQP: the broker's answer, or what it raised."""
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._waiting = answer
         try:
             method(*args, callback=lambda frame: _answer(answer, frame), **kwargs)
-            return await answer
         except exceptions.AMQPError as error:
             raise self._owner.failure(error) from error
+        return await self.answered(answer)
+
+    async def answered(self, answer: asyncio.Future[T]) -> T:
+        """The answer, or the error with which the channel or the connection ends before it comes."""
+        self._waiting.add(answer)
+        try:
+            return await answer
         finally:
-            self._waiting = None
+            self._waiting.discard(answer)
 
     def _on_close(self, raw: PikaChannel, error: Exception) -> None:
         self._owner.forget(raw.channel_number)
-        by_broker = isinstance(error, exceptions.ChannelClosedByBroker)
-        waiting = self._waiting
-        if waiting is not None and not waiting.done():
-            waiting.set_exception(
-                ChannelClosed(error.reply_code, error.reply_text)  # type: ignore[attr-defined]
-                if by_broker
-                else self._owner.failure(error)
-            )
-        elif by_broker:
-            self._events.closed(ChannelClosed(error.reply_code, error.reply_text))  # type: ignore[attr-defined]
+        closed = None
+        if isinstance(error, exceptions.ChannelClosedByBroker):
+            closed = ChannelClosed(error.reply_code, error.reply_text)
+        if closed is not None and not self._waiting:
+            self._events.closed(closed)
+        for waiting in self._waiting:
+            _fail(waiting, closed or self._owner.failure(error))
 
     def _on_return(
         self, _raw: object, method: spec.Basic.Return, properties: BasicProperties, _body: bytes
@@ -274,28 +280,8 @@ class Channel:
         self._events.returned(Returned(method.exchange, method.routing_key, properties.message_id, reason))
 
     def on_confirm(self, answer: Any) -> None:
-        """basic.ack or basic.nack of something published."""
-        method = answer.method
-        if isinstance(method, spec.Basic.Ack):
-            self._events.confirmed(method.delivery_tag, method.multiple)
-        else:
-            self._events.refused(method.delivery_tag, method.multiple)
-
-    def _on_message(
-        self, _raw: object, method: spec.Basic.Deliver, properties: BasicProperties, body: bytes
-    ) -> None:
-        self._events.delivered(
-            Incoming(
-                method.delivery_tag,
-                method.exchange,
-                method.routing_key,
-                properties,
-                body,
-                method.redelivered,
-                method.consumer_tag,
-                properties.fault if isinstance(properties, Unreadable) else None,
-            )
-        )
+        """A basic.nack of something published; a basic.ack takes the short way."""
+        self._events.refused(answer.method.delivery_tag, answer.method.multiple)
 
     def publish(self, message: Outgoing) -> None:
         if self._raw.is_open:
@@ -348,13 +334,15 @@ class Channel:
 
         def begin(callback: Callable[..., Any]) -> None:
             given = dict(arguments) if arguments else None
-            tag.append(self._raw.basic_consume(queue, self._on_message, arguments=given, callback=callback))
+            tag.append(self._raw.basic_consume(queue, _taken, arguments=given, callback=callback))
+            self._shortcuts.consumers.add(tag[0])
 
         await self.call(begin)
         return tag[0]
 
     async def cancel(self, consumer: str) -> None:
         await self.call(self._raw.basic_cancel, consumer)
+        self._shortcuts.consumers.discard(consumer)
 
     async def close(self) -> None:
         closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -364,6 +352,10 @@ class Channel:
         self._raw.close()
         with contextlib.suppress(TimeoutError):  # heartbeats find a connection dead that does not answer
             await asyncio.wait_for(closed, _GOODBYE)
+
+
+def _taken(*_: object) -> None:
+    """Deliveries take the short way, and never come here."""
 
 
 def _answer(future: asyncio.Future[Any], value: object) -> None:

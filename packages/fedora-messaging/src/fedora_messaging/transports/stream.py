@@ -2,7 +2,7 @@
 """pika's protocol over asyncio's transports: bytes in, frames to pika; frames from pika, bytes out.
 
 pika's ``Connection`` speaks AMQP and leaves the stream to an adapter, which this is. It hands over in one write
-what one turn of the loop produces, and takes the two kinds of frames that come by the thousand with care.
+what one turn of the loop produces, and lets :mod:`.shortcuts` take the frames that come by the thousand.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from pika import connection, exceptions, frame, spec
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from .shortcuts import Shortcuts
+
 FRAME_OVERHEAD = 8  # type, channel, size, end: AMQP 0.9.1, 4.2.3
 
 _LINGER = 5.0  # seconds for the last words, such as the answer to a close, to be sent
-_FRAME_HEAD = 7  # type, channel, size
-_ACK = bytes((0, 60, 0, 80))  # class and method of basic.ack: AMQP 0.9.1, 1.8.3.13
 # Bytes to collect at most: the broker begins while a long turn of the loop still produces more.
 _WRITE = 2**15
 
@@ -33,7 +33,7 @@ class Stream(connection.Connection, asyncio.Protocol):  # type: ignore[misc] # p
         self._transport: asyncio.Transport | None = None
         self._unsent: list[bytes] = []
         self._unsent_size = 0
-        self.confirms: dict[int, Callable[[int, bool], None]] = {}  # channel → what to call for a basic.ack
+        self.shortcuts: dict[int, Shortcuts] = {}  # by the channel's number
         self._failure: Exception | None = None
         self._frame_buffer = b""
         super().__init__(parameters, internal_connection_workflow=False, **callbacks)
@@ -87,19 +87,10 @@ class Stream(connection.Connection, asyncio.Protocol):  # type: ignore[misc] # p
                 break
             self.bytes_received += end - position
             data, position = buffer[position:end], end
-            if not self._confirm(data):
-                self._process_frame(decode(data))
+            shortcuts = self.shortcuts.get(int.from_bytes(data[1:3], "big"))
+            if shortcuts is None or not shortcuts.take(data):
+                self._process_frame(frame.decode_frame(data)[1])
         self._frame_buffer = buffer[position:]
-
-    def _confirm(self, data: bytes) -> bool:
-        """Take a basic.ack by the short way: at full speed there is one for each message."""
-        if not data.startswith(_ACK, _FRAME_HEAD):
-            return False
-        confirmed = self.confirms.get(int.from_bytes(data[1:3], "big"))
-        if confirmed is None:
-            return False
-        confirmed(int.from_bytes(data[11:19], "big"), data[19] != 0)
-        return True
 
     def emit(self, data: bytes) -> None:
         """Hand over whole frames, to be sent at the end of this turn of the loop, or before."""
@@ -142,24 +133,3 @@ class Stream(connection.Connection, asyncio.Protocol):  # type: ignore[misc] # p
 
     def _adapter_add_callback_threadsafe(self, callback: Callable[..., Any]) -> None:
         self._loop.call_soon_threadsafe(callback)
-
-
-class Unreadable(spec.BasicProperties):  # type: ignore[misc] # pika's class is untyped here
-    """Stands for properties that pika could not read; ``fault`` says why."""
-
-    def __init__(self, fault: str) -> None:
-        super().__init__()
-        self.fault = fault
-
-
-def decode(data: bytes) -> Any:
-    """One frame. Unreadable properties (a header of a type that pika does not know, a time out of range) are the
-    fault of one message, and must not end the connection: the broker would only deliver the message again.
-    """
-    try:
-        return frame.decode_frame(data)[1]
-    except Exception as error:
-        if data[0] != spec.FRAME_HEADER:
-            raise
-        channel, size = int.from_bytes(data[1:3], "big"), int.from_bytes(data[11:19], "big")
-        return frame.Header(channel, size, Unreadable(f"its properties cannot be read: {error!r}"))
