@@ -32,7 +32,7 @@ class Topology:
 
     def only(self, queue: str) -> Topology:
         """The part that the queue of this (configured) name needs."""
-        bindings = [binding for binding in self.bindings if binding.get("queue", "") == queue]
+        bindings = [binding for binding in self.bindings if binding.get("queue", queue) == queue]
         return Topology(self.exchanges, {queue: self.queues[queue]}, bindings, self.passive)
 
     async def declare(self, connection: Connection) -> dict[str, str]:
