@@ -49,7 +49,7 @@ class Consumer(ConnectionEvents):
         topology: what to declare; each of its queues is consumed.
         prefetch: unsettled messages that the broker may have out to this consumer, a queue; 0 is no bound.
         statistics: counters to keep.
-        patience: seconds to wait for a queue that has gone.
+        patience: seconds to wait for a queue that has gone; :data:`PATIENCE` when omitted.
     """
 
     def __init__(
@@ -58,13 +58,13 @@ class Consumer(ConnectionEvents):
         topology: Topology,
         prefetch: int,
         statistics: Statistics,
-        patience: float = PATIENCE,
+        patience: float | None = None,
     ) -> None:
         self._dialer = dialer
         self._topology = topology
         self._prefetch = prefetch
         self._statistics = statistics
-        self._patience = patience
+        self._patience = PATIENCE if patience is None else patience
         self._loop = asyncio.get_running_loop()
         self._inbox: deque[Delivery] = deque()
         self._arrived = asyncio.Event()
@@ -153,6 +153,7 @@ class Consumer(ConnectionEvents):
         """Consume again, on this connection or the next; gives up only what the broker refuses for good."""
         pauses = delays()
         deadline = self._loop.time() + self._patience
+        said = ""
         while True:
             try:
                 if self._connection is None:
@@ -164,7 +165,9 @@ class Consumer(ConnectionEvents):
                     raise ConsumerCanceled(
                         f"cannot consume any more, for {self._patience:g} s now: {error}"
                     ) from error
-                _log.warning("Cannot consume again yet: %s; trying again", error)
+                level = logging.DEBUG if said == str(error) else logging.WARNING
+                said = str(error)
+                _log.log(level, "Cannot consume again yet: %s; trying again", error)
             except (ChannelClosed, NoFreeChannels, ConnectionException) as error:
                 _log.info("Cannot consume again yet: %s; trying again", error)
             else:
