@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from . import wire
 from .acks import Acks
-from .exceptions import ValidationError
+from .exceptions import ConnectionException, ValidationError
 from .transports.base import ChannelClosed, ChannelEvents
 
 if TYPE_CHECKING:
@@ -131,22 +131,29 @@ class Intake(ChannelEvents):
         self.channel: Channel | None = None
         self.queues: dict[str, str] = {}  # the consumer's tag → the queue's name on the broker
         self.configured: dict[str, str] = {}  # … → its name in the configuration
+        self._gone: set[str] = set()
         self.statistics = statistics
 
     async def consume(self, name: str, queue: str) -> None:
         """Start deliveries from ``queue``, which the configuration calls ``name``."""
-        assert self.channel is not None  # noqa: S101 - set before
+        if self.channel is None:
+            raise ConnectionException(reason="the channel for consuming is gone")
         tag = await self.channel.consume(queue)
         self.queues[tag] = queue
         self.configured[tag] = name
+        if tag in self._gone:
+            self._cancelled(tag)
 
     def delivered(self, incoming: Incoming) -> None:
         """A message has come."""
         self._deliver(Delivery(incoming, self))
 
     def cancelled(self, consumer: str) -> None:
-        """Its queue is gone."""
-        self._cancelled(consumer)
+        """Its queue is gone; perhaps before :meth:`consume` has been told that it began."""
+        if consumer in self.queues:
+            self._cancelled(consumer)
+        else:
+            self._gone.add(consumer)
 
     def closed(self, error: ChannelClosed) -> None:
         """The broker has closed the channel: consumer_timeout, for one."""
