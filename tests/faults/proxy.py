@@ -116,6 +116,7 @@ class Proxy:
         self._links: set[_Link] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._cut: Cut | None = None
+        self._held: bytes | None = None
         self._mode = Mode.FORWARD
         self._open = {Way.UP: asyncio.Event(), Way.DOWN: asyncio.Event()}
         self.port = 0
@@ -166,6 +167,10 @@ class Proxy:
     def stall_open(self, *ways: Way) -> None:
         """As :meth:`stall`, but only the connections that are open now, and for good."""
         self._do(lambda: [link.stalled.update(ways or Way) for link in self._links])
+
+    def hold_answer_to(self, words: bytes) -> None:
+        """Once a client has sent these bytes, pass nothing on from the broker until :meth:`flow`."""
+        self._do(lambda: setattr(self, "_held", words))
 
     def flow(self) -> None:
         """Pass everything on again."""
@@ -254,6 +259,9 @@ class Proxy:
         passed = 0
         while data := await source.read(_CHUNK):
             await self._may_pass(link, way)
+            if self._held is not None and way is Way.UP and self._held in data:
+                self._held = None
+                self._open[Way.DOWN].clear()
             whole, rest = frames.split(data)
             cut = self._cut
             if cut is not None and cut.way is way and len(whole) + bool(rest) > cut.frames:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the tests of faults share: settings, messages, waiting for a condition, and looking at the broker by other means.
+"""What the tests of faults share: settings, messages, waiting for a condition, a second look at the broker.
 
 The broker is looked at by plain pika, so that a mistake of the library does not hide behind itself.
 """
@@ -86,6 +86,18 @@ async def consuming(session: Session, callback: Any) -> AsyncIterator[asyncio.Ta
     finally:
         task.cancel()
         await asyncio.wait([task])
+
+
+async def keep_publishing(session: Session, over: asyncio.Event, size: int = 0, at_once: int = 500) -> int:
+    """Publish round after round until ``over``, and one round more; how many messages that were."""
+    published = 0
+    last = False
+    while not last:
+        last = over.is_set()
+        await session.publish_many(numbered(range(published, published + at_once), size=size), timeout=90)
+        published += at_once
+    assert session.statistics.published == published
+    return published
 
 
 class Seen:

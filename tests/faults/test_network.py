@@ -12,7 +12,7 @@ import pytest
 from fedora_messaging.aio import Session
 
 from .proxy import Proxy, Way
-from .support import PATIENCE, Seen, consuming, eventually, heartbeat, numbered, settings, soon
+from .support import PATIENCE, Seen, consuming, eventually, heartbeat, keep_publishing, settings, soon
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,21 +20,6 @@ if TYPE_CHECKING:
     from fedora_messaging.private_node import PrivateNode
 
     Fault = Callable[[Proxy, Proxy], None]
-
-ROUND = 500
-
-
-async def keep_publishing(session: Session, over: asyncio.Event, size: int) -> int:
-    """Publish round after round until ``over``, and one round more; how many messages that were."""
-    published = 0
-    last = False
-    while not last:
-        last = over.is_set()
-        await session.publish_many(numbered(range(published, published + ROUND), size=size), timeout=90)
-        published += ROUND
-    assert session.statistics.published == published
-    return published
-
 
 async def scenario(publishing: Proxy, consumer: Proxy, url: str, fault: Fault, size: int) -> Seen:
     seen, over = Seen(), asyncio.Event()
@@ -44,7 +29,7 @@ async def scenario(publishing: Proxy, consumer: Proxy, url: str, fault: Fault, s
         consuming(listener, seen),
     ):
         working = asyncio.create_task(keep_publishing(speaker, over, size))
-        await soon(lambda: seen.all_of(range(ROUND)), "the first round")
+        await soon(lambda: seen.all_of(range(500)), "the first round")
         try:
             await asyncio.to_thread(fault, publishing, consumer)
         finally:
