@@ -31,7 +31,7 @@ check: bootstrap
 	$(BIN)/ruff check .
 	$(BIN)/shellcheck tools/bootstrap tools/install-packages .ci/run
 	$(BIN)/mypy
-	$(foreach tests,$(TESTS),$(BIN)/mypy $(tests) &&) true
+	$(foreach tests,$(TESTS),MYPYPATH=$(tests) $(BIN)/mypy $(tests) &&) true
 	$(BIN)/lint-imports --no-logo
 	@$(MAKE) docs
 

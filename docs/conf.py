@@ -31,7 +31,7 @@ python_maximum_signature_line_length = 88
 napoleon_custom_sections = [("Yields", "returns_style")]
 
 
-class CommandHelp(Directive):
+class CommandHelp(Directive):  # type: ignore[misc] # docutils has no types
     """``command-help`` NAME: what ``fedora-messaging NAME --help`` prints."""
 
     required_arguments = 1
