@@ -10,7 +10,7 @@ import asyncio
 import sys
 import time
 
-from fedora_messaging import api
+from fedora_messaging import api, config
 
 first = [float(sys.argv[2])]
 
@@ -32,5 +32,7 @@ async def coroutine(message: api.Message) -> None:
 
 
 if __name__ == "__main__":
+    config.conf.setup_logging()
+    sys.stdout.write("ready\n")
     api.consume(coroutine if sys.argv[1] == "async" else plain)
     sys.stdout.write("returned\n")
