@@ -60,6 +60,17 @@ class Command:
         self.started.append(process)
         return process
 
+    def install(self, name: str, version: str, modules: dict[str, str], entry_points: str) -> None:
+        """Let the command find a distribution of this name, with message classes."""
+        site = self.folder / "site"
+        info = site / f"{name}-{version}.dist-info"
+        info.mkdir(parents=True)
+        for module, text in modules.items():
+            (site / f"{module}.py").write_text(text)
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+        (info / "entry_points.txt").write_text(f"[fedora.messages]\n{entry_points}\n")
+        self.environment["PYTHONPATH"] = str(site)
+
     def write(self, name: str, text: str) -> Path:
         """A file beside the configuration."""
         (self.folder / name).write_text(text)

@@ -24,6 +24,7 @@ TWO = {
         {"exchange": "z", "routing_keys": ["every.queue"]},
     ],
 }
+UNBOUND = {"queues": {"a": KEPT}, "bindings": DEFAULTS["bindings"]}
 
 
 def binding(queue: str, exchange: str = "amq.topic", topics: tuple[str, ...] = ("#",)) -> dict[str, Any]:
@@ -44,6 +45,9 @@ def binding(queue: str, exchange: str = "amq.topic", topics: tuple[str, ...] = (
             [binding("a", "x", ("a.#",)), binding("a", "z", ("every.queue",))],
             {"a": KEPT},
         ),
+        (UNBOUND, {"queue_name": "a"}, [], {"a": KEPT}),
+        (UNBOUND, {"queue_name": "a", "routing_key": ("k",)}, [binding("a", topics=("k",))], {"a": KEPT}),
+        (UNBOUND, {"queue_name": "a", "exchange": "e"}, [binding("a", "e")], {"a": KEPT}),
         (
             TWO,
             {"queue_name": "new", "exchange": "e", "routing_key": ("k",)},

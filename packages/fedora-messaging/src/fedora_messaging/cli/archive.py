@@ -133,7 +133,7 @@ def _get(url: str, message_id: str) -> Any:
         if error.code in (400, 404):
             raise Failure(f"the archive at {url} has no message {message_id} ({error.code})", 1) from error
         raise Failure(f"the archive at {url} answered {error.code} {error.reason}", 1) from error
-    except (OSError, URLError, HTTPException) as error:
+    except (OSError, URLError, HTTPException, ValueError) as error:
         reason = getattr(error, "reason", None) or error
         raise Failure(f"no answer from the archive at {url}: {reason}", 1) from error
     try:

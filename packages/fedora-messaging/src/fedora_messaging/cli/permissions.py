@@ -50,8 +50,13 @@ async def examine(
         yield await _guarded("queue", name, _queue(prober, name, settings, passive=passive))
         yield await _guarded("consume", name, _consume(prober, name))
     for binding in conf["bindings"] or ():
-        for queue in [binding["queue"]] if "queue" in binding else conf["queues"]:
+        queue = binding.get("queue", "")
+        if queue in conf["queues"]:
             yield await _guarded("bind", queue, _binding(prober, conf, queue, binding))
+        else:
+            yield note(
+                "bind", f"a binding names the queue {queue!r}, which [queues] does not: it is not made"
+            )
     yield await _guarded("publish", conf["publish_exchange"], _publish(prober, conf, publish_topic))
 
 

@@ -58,8 +58,8 @@ class Queues:
         """The bindings and queues that the configuration and the options ask for together.
 
         An exchange or topics replace those of every binding. A queue that the configuration knows keeps its
-        settings and its bindings; one that it does not know gets the default settings, and all bindings. The
-        application's name is set in ``conf``.
+        settings and its bindings (if it has none, exchange or topics make one); one that it does not know gets
+        the default settings, and all bindings. The application's name is set in ``conf``.
         """
         from ..config import DEFAULTS  # noqa: PLC0415 - only when a command runs
 
@@ -70,6 +70,8 @@ class Queues:
         if (name := self.queue_name) is not None:
             if name in queues:
                 bindings = [one for one in bindings if one.get("queue", name) == name]
+                if not bindings and (self.exchange is not None or self.routing_key):
+                    bindings = copy.deepcopy(DEFAULTS["bindings"])
             queues = {name: queues.get(name, copy.deepcopy(DEFAULTS["queues"][""]))}
             bindings = [{**one, "queue": name} for one in bindings]
         for binding in bindings:
