@@ -10,7 +10,9 @@ import base64
 import contextlib
 import http.client
 import json
+import os
 import subprocess
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from ..exceptions import NodeError
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 
     from .installation import Installation
     from .layout import Settings
+
+_calls = count(1)
 
 
 class Control:
@@ -50,8 +54,11 @@ class Control:
         if self._installation.erl_call is None:
             return self.ctl(["eval", expression], timeout).strip()
         dist = f"{HOST}:{self._settings.ports['dist']}"
+        # A name of its own for each call: the node refuses a second one while it still lets go of the first.
+        name = f"call{os.getpid()}x{next(_calls)}"
         # The cookie comes from HOME: on the command line every user could read it.
-        answer = self._run([self._installation.erl_call, "-address", dist, "-e"], timeout, expression + "\n")
+        command = [self._installation.erl_call, "-h", name, "-address", dist, "-e"]
+        answer = self._run(command, timeout, expression + "\n")
         if not answer.startswith("{ok, "):
             raise NodeError(f"The node could not evaluate {expression}: {answer.strip()}")
         return answer.strip()[len("{ok, ") : -1]
