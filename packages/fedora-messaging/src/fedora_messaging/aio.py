@@ -274,9 +274,9 @@ class _Batch:
             self.outstanding -= 1
             if error is not None:
                 self._failures.append((position, message, error))
-            announced.__exit__(None, error, None)
             if self.outstanding <= self._target:
                 self._reached.set()
+            announced.__exit__(None, error, None)
 
         self.outstanding += 1
         try:

@@ -316,7 +316,10 @@ class Publisher(ConnectionEvents, ChannelEvents):
         else:
             self._statistics.count_failure(error)
         self._count_down()
-        done(error)
+        try:
+            done(error)
+        except Exception:  # the application's (a signal's receiver): neither this connection nor others are to suffer
+            _log.exception("What was to be told of a message's outcome raised")
 
     def _count_down(self) -> None:
         self._unsettled -= 1
