@@ -327,6 +327,8 @@ def shared_session() -> Session:
     loop = asyncio.get_running_loop()
     session = _shared.get(loop)
     if session is None or session._closed:  # noqa: SLF001 - this module's own
+        for other in [other for other in list(_shared) if other.is_closed()]:
+            _shared.pop(other, None)  # the session knows its loop: a weak key alone would keep both
         session = _shared[loop] = Session()
     return session
 
