@@ -13,9 +13,10 @@ import contextlib
 import os
 import threading
 from collections import deque
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from .aio import Session
+from .callbacks import contained
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -60,7 +61,10 @@ class Background:
 
     def wait_for(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run ``coroutine`` on the loop, and wait for what it returns or raises."""
-        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
+        result, error = asyncio.run_coroutine_threadsafe(contained(coroutine), self._loop).result()
+        if error is not None:
+            raise error
+        return cast("T", result)
 
     def close(self) -> None:
         """End of the process: let what is in flight be confirmed, and say goodbye."""

@@ -12,16 +12,18 @@ import inspect
 import queue
 import threading
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from .verdict import Settlement, Verdict, judge
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
 
     from .consumer import Consumer
     from .deliveries import Delivery
     from .message import Message
+
+T = TypeVar("T")
 
 
 def resolve(callback: Any) -> Callable[[Message], Any]:
@@ -42,6 +44,16 @@ def is_async(callback: Callable[[Message], Any]) -> bool:
     return inspect.iscoroutinefunction(callback) or inspect.iscoroutinefunction(
         getattr(callback, "__call__", None)  # noqa: B004 - the method itself is asked, not whether it is there
     )
+
+
+async def contained(coroutine: Coroutine[Any, Any, T]) -> tuple[T | None, BaseException | None]:
+    """What it returns, or the ``SystemExit`` or ``KeyboardInterrupt`` that it raises: a task lets these two through to
+    its loop, which would end for everybody.
+    """
+    try:
+        return await coroutine, None
+    except (SystemExit, KeyboardInterrupt) as error:
+        return None, error
 
 
 async def run(consumer: Consumer, callback: Callable[[Message], Any]) -> None:
@@ -157,7 +169,8 @@ class _Worker(threading.Thread):
             if inspect.iscoroutine(
                 result
             ):  # a plain function that gives a coroutine: functools.partial, a lambda
-                asyncio.run_coroutine_threadsafe(result, self._loop).result()
+                _, error = asyncio.run_coroutine_threadsafe(contained(result), self._loop).result()
+                return error
         except BaseException as error:  # noqa: BLE001 - the verdict says what it means
             return error
         return None
