@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from . import _outbox
 from .background import background
 from .callbacks import resolve
+from .exceptions import BaseException as LibraryError
 from .message import SERIALIZED_MESSAGE_SCHEMA, SEVERITIES, Message, dumps, loads
 from .signals import Announced, pre_publish_signal, publish_failed_signal, publish_signal
 
@@ -21,8 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from types import FrameType
 
+    from .aio import Session
     from .background import Background
-    from .exceptions import BaseException as LibraryError
+    from .transports.base import Outgoing
 
 __all__ = [
     "SERIALIZED_MESSAGE_SCHEMA",
@@ -64,7 +66,7 @@ def publish(
         loop = background(publish)
         outgoing = loop.session.encode(message, exchange, mandatory=mandatory)
         waiting = _Waiting()
-        loop.call(lambda: loop.session.submit(outgoing, timeout, waiting.done))
+        loop.call(lambda: waiting.begin(loop.session, outgoing, timeout))
         waiting.wait()
 
 
@@ -77,6 +79,13 @@ class _Waiting:
         self._error: LibraryError | None = None
         self._lock = threading.Lock()
         self._lock.acquire()
+
+    def begin(self, session: Session, outgoing: Outgoing, timeout: float | None) -> None:
+        """On the session's loop: publish it."""
+        try:
+            session.submit(outgoing, timeout, self.done)
+        except LibraryError as error:  # the first message finds what is wrong with the settings
+            self.done(error)
 
     def done(self, error: LibraryError | None) -> None:
         self._error = error

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import logging
 import contextlib
 import os
 import threading
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_log = logging.getLogger(__name__)
+
 _GOODBYE = 5.0  # seconds at the end of the process for what is being published
 
 
@@ -30,10 +33,10 @@ class Background:
     """A loop thread and its session. Every method may be called from any thread but the loop's own."""
 
     def __init__(self, sender: object) -> None:
+        self.session = Session(sender=sender)  # may raise what is wrong with the configuration
         self._loop = asyncio.new_event_loop()
         self._calls: deque[Callable[[], object]] = deque()
         self._woken = False
-        self.session = Session(sender=sender)
         self._thread = threading.Thread(target=self._run, name="fedora-messaging", daemon=True)
         self._thread.start()
 
@@ -56,7 +59,10 @@ class Background:
     def _drain(self) -> None:
         self._woken = False
         while self._calls:
-            self._calls.popleft()()
+            try:
+                self._calls.popleft()()
+            except Exception:  # those behind it are to be called all the same
+                _log.exception("A call on the background loop raised")
         self.session.flush()
 
     def wait_for(self, coroutine: Coroutine[Any, Any, T]) -> T:
