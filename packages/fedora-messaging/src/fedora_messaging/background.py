@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import atexit
-import logging
 import contextlib
+import logging
 import os
 import threading
 from collections import deque
@@ -61,7 +61,7 @@ class Background:
         while self._calls:
             try:
                 self._calls.popleft()()
-            except Exception:  # those behind it are to be called all the same
+            except Exception:  # noqa: BLE001 - those behind it are to be called all the same
                 _log.exception("A call on the background loop raised")
         self.session.flush()
 

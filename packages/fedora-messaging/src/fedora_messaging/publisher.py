@@ -318,7 +318,7 @@ class Publisher(ConnectionEvents, ChannelEvents):
         self._count_down()
         try:
             done(error)
-        except Exception:  # the application's (a signal's receiver): neither this connection nor others are to suffer
+        except Exception:  # noqa: BLE001 - a signal's receiver: neither this connection nor others are to suffer
             _log.exception("What was to be told of a message's outcome raised")
 
     def _count_down(self) -> None:
