@@ -1,16 +1,15 @@
 # SPDX-License-Identifier: MIT
 """What the user of a connection may do on the broker, for ``doctor``: found out without doing it.
 
-Each probe asks for the real thing, under its real name, with one value that no broker accepts. RabbitMQ looks
-at permissions first and at values afterwards (seen on 3.10.8: 403 without permission; else 404 or 406). So a
-probe never succeeds, creates nothing, and no message is routed. Each leaves a line in the broker's log, though.
+Each probe asks for the real thing, under its real name, with one value that the broker does not accept. RabbitMQ
+looks at permissions first and at values afterwards (seen on 3.10.8: 403 without permission). So a probe creates
+nothing, and no message is routed. Most leave a line in the broker's log, though.
 
 =============  ============================================================================  =====================
 permission     asked for with                                                                granted if answered by
 =============  ============================================================================  =====================
 declare        queue.declare, ``x-expires`` -1; exchange.declare, ``alternate-exchange`` 1   406
-bind (queue)   queue.bind of the queue to an exchange that does not exist                    404
-bind (topic)   queue.bind of a queue that does not exist to the exchange, for the topic      404
+bind           queue.unbind, with an argument that no binding has: the same permissions      no error
 consume        basic.consume, ``x-priority`` not a number                                    406; 404: no such queue
 publish        basic.publish, ``expiration`` not a number, somebody else's ``user_id``       406
 =============  ============================================================================  =====================
@@ -146,7 +145,7 @@ def _may_declare(refused: ChannelClosed | None, kind: str, name: str, advice: st
 
 
 async def _consume(prober: Prober, name: str) -> Finding:
-    queue = name or _unused(name)
+    queue = name or _unused()
     refused = await prober.refusal(lambda channel: channel.consume(queue, {"x-priority": "probe"}))
     shown = name or "a queue named by the server"
     if refused is None:
@@ -164,47 +163,34 @@ def _granted(permission: str, thing: str, name: str) -> str:
     return f"have {permission} permission for {thing if name else '^' + _SERVER_NAMED} granted"
 
 
-def _unused(name: str) -> str:
-    """The name of a queue that does not exist, like ``name``: permissions are patterns."""
-    return f"{name}.{secrets.token_hex(8)}" if name else f"{_SERVER_NAMED}{secrets.token_hex(8)}"
+def _unused() -> str:
+    """A name that the server might give to a queue, and has not given."""
+    return f"{_SERVER_NAMED}{secrets.token_hex(8)}"
 
 
 async def _binding(prober: Prober, conf: Mapping[str, Any], name: str, binding: Mapping[str, Any]) -> Finding:
     exchange, topics = binding["exchange"], binding["routing_keys"]
     what = f"{name or 'a queue named by the server'} to {exchange}"
-    queue = name or _unused(name)
-    refused = await prober.refusal(lambda channel: channel.bind(queue, _unused("doctor"), "#"))
-    if refused is not None and refused.code == REFUSED and f"'{queue}'" in refused.text:
-        return fail("bind", f"this user may not bind {what}", _granted("write", queue, name))
-    stand_in = await _stand_in(prober, name)
-    if stand_in is None:
-        return note("bind", f"{what}: the queue may be bound; whether for these topics, cannot be told")
+    queue, nobodys = name or _unused(), {"doctor": _unused()}
     for topic in topics:
-        refused = await prober.refusal(lambda channel, topic=topic: channel.bind(stand_in, exchange, topic))  # type: ignore[misc]
-        if refused is None or refused.code == REFUSED:
-            said = refused.text if refused else "it bound a queue that does not exist"
-            advice = f"have read permission for {exchange}, and for the topic, granted"
-            return fail("bind", f"this user may not bind {what} for {topic!r} ({said})", advice)
-        if f"'{exchange}'" in refused.text and exchange not in conf["exchanges"]:
+        refused = await prober.refusal(
+            lambda channel, topic=topic: channel.unbind(queue, exchange, topic, nobodys)  # type: ignore[misc]
+        )
+        if refused is not None and f"'{queue}'" in refused.text:
             return fail(
-                "bind", f"{what}: there is no such exchange", "add it to [exchanges], or have it created"
+                "bind", f"this user may not bind {what} ({refused.text})", _granted("write", queue, name)
             )
+        if refused is not None:
+            advice = f"have read permission for {exchange}, and for the topic, granted"
+            return fail("bind", f"this user may not bind {what} for {topic!r} ({refused.text})", advice)
+    if exchange not in conf["exchanges"] and await _is_missing(prober, exchange):
+        return fail("bind", f"{what}: there is no such exchange", "add it to [exchanges], or have it created")
     return ok("bind", f"this user may bind {what} for {', '.join(map(repr, topics))}")
 
 
-async def _stand_in(prober: Prober, name: str) -> str | None:
-    """A queue that does not exist, and that this user may bind: the permission for topics is asked with it."""
-    for candidate in (_unused(name), name):
-        missing = await prober.refusal(
-            lambda channel, queue=candidate: channel.declare_queue(queue, {}, passive=True)  # type: ignore[misc]
-        )
-        refused = await prober.refusal(
-            lambda channel, queue=candidate: channel.bind(queue, _unused("doctor"), "#")  # type: ignore[misc]
-        )
-        allowed = refused is not None and f"'{candidate}'" not in refused.text
-        if candidate and missing is not None and missing.code == NOT_FOUND and allowed:
-            return candidate
-    return None
+async def _is_missing(prober: Prober, exchange: str) -> bool:
+    refused = await prober.refusal(lambda channel: channel.declare_exchange(exchange, {}, passive=True))
+    return refused is not None and refused.code == NOT_FOUND
 
 
 async def _publish(prober: Prober, conf: Mapping[str, Any], topic: str | None) -> Finding:

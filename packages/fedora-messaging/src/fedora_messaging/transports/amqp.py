@@ -329,6 +329,11 @@ class Channel:
     ) -> None:
         await self.call(self._raw.queue_bind, queue, exchange, topic, arguments=dict(arguments or {}))
 
+    async def unbind(
+        self, queue: str, exchange: str, topic: str, arguments: Mapping[str, Any] | None = None
+    ) -> None:
+        await self.call(self._raw.queue_unbind, queue, exchange, topic, arguments=dict(arguments or {}))
+
     async def consume(self, queue: str, arguments: Mapping[str, Any] | None = None) -> str:
         tag: list[str] = []
 

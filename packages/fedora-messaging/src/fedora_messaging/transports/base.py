@@ -155,6 +155,11 @@ class Channel(Protocol):
     ) -> None:
         """Let ``queue`` have what ``exchange`` gets with a matching topic."""
 
+    async def unbind(
+        self, queue: str, exchange: str, topic: str, arguments: Mapping[str, Any] | None = None
+    ) -> None:
+        """Undo :meth:`bind` with the same four; a binding that does not exist is fine."""
+
     async def consume(self, queue: str, arguments: Mapping[str, Any] | None = None) -> str:
         """Start deliveries; returns the consumer's tag. ``arguments`` are the broker's own (basic.consume)."""
 

@@ -391,6 +391,15 @@ class Channel:
             target = self._broker.state.queue(queue, self._connection)
             self._broker.state.exchange(exchange).bind(target, topic)
 
+    async def unbind(
+        self, queue: str, exchange: str, topic: str, arguments: Mapping[str, Any] | None = None
+    ) -> None:
+        """As queue.unbind; ``arguments`` mean nothing here."""
+        del arguments
+        with self._call():
+            target = self._broker.state.queue(queue, self._connection)
+            self._broker.state.exchange(exchange).unbind(target, topic)
+
     async def close(self) -> None:
         """Close; what is unsettled returns to its queues."""
         with self._broker.lock:

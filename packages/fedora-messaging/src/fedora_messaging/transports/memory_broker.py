@@ -47,11 +47,15 @@ class Exchange:
             self.topics.add(topic, queue)
         self.exact.setdefault(topic, {})[queue] = None
 
-    def unbind(self, queue: Queue) -> None:
-        """Forget all bindings of ``queue``."""
-        for topic, queues in self.exact.items():
-            queues.pop(queue, None)
-            self.topics.remove(topic, queue)
+    def unbind(self, queue: Queue, topic: str) -> None:
+        """Undo :meth:`bind`; what is not bound is not missed."""
+        self.exact.get(topic, {}).pop(queue, None)
+        self.topics.remove(topic, queue)
+
+    def forget(self, queue: Queue) -> None:
+        """Undo all bindings of ``queue``."""
+        for topic in self.exact:
+            self.unbind(queue, topic)
 
     def route(self, topic: str) -> list[Queue]:
         """Who gets a message with ``topic``."""
@@ -173,7 +177,7 @@ class State:
         if queue is None:
             return
         for exchange in self.exchanges.values():
-            exchange.unbind(queue)
+            exchange.forget(queue)
         cancelled, queue.cancelled = queue.cancelled, {}
         queue.consumers.clear()
         for tell in cancelled.values():
