@@ -33,6 +33,16 @@ error:{case_clause,x}
 
     lists:foldl/3, line 1349
 """
+TERM = """Error during startup: {error,
+                       {could_not_start,rabbit,
+                           [nothing]}}
+
+  crasher:
+"""
+LONG = "Error during startup: " + "x" * 1000
+SCHEMA = (
+    "Error during startup: {error,\n {schema_integrity_check_failed,\n [{table_missing,rabbit_listener}]}}"
+)
 FLAG = "{error,{disabled_required_feature_flag,stream_single_active_consumer}}"
 NO_PROGRAM = "cannot run /x/erl: [Errno 13] Permission denied: '/x/erl'"
 
@@ -50,6 +60,9 @@ NO_PROGRAM = "cannot run /x/erl: [Errno 13] Permission denied: '/x/erl'"
         (SYNTAX, "Syntax error in /tmp/x/rabbitmq.conf after line 10 column 1, parsing incomplete"),
         (ADVANCED, "advanced.config is not a list of Erlang terms with a full stop"),
         (EXCEPTION, "error:{case_clause,x}"),
+        (TERM, "{error, {could_not_start,rabbit, [nothing]}}"),
+        (LONG, "x" * 300 + "…"),
+        (SCHEMA, "the data was written by another version of RabbitMQ"),
         ("write: {error,enospc}", "there is no space left on the disk"),
         ("sh: No space left on device", "there is no space left on the disk"),
         (NO_PROGRAM, NO_PROGRAM),
@@ -95,7 +108,7 @@ def test_the_tail_of_a_failed_boot_is_where_it_failed() -> None:
         "".join(f"{STAMP} line {number}\n" for number in range(20))
         + f"{STAMP}\n{STAMP} BOOT FAILED\n{STAMP} Error during startup: x\n"
         + "\nBOOT FAILED\n\nError during startup: x\n"
-        + f"{STAMP} supervisor: {{local,noise}}\n"
+        + f"{STAMP}     supervisor: {{local,noise}}\n"
         + "noise\n" * 100
     )
     expected = [f"line {number}" for number in range(12, 20)] + ["BOOT FAILED", "Error during startup: x"]

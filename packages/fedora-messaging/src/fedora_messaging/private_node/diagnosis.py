@@ -9,9 +9,12 @@ LINES = 20
 """How much of the log goes with an error."""
 BEFORE = 8
 """Lines before "BOOT FAILED" that belong to it."""
+LONGEST = 300
+"""Characters of RabbitMQ's own words in a sentence."""
 
 STAMP = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\S* \[\w+\] <[\d.]+> ?", re.MULTILINE)
 TAKEN = re.compile(r"eaddrinuse|[Aa]ddress already in use|could not bind to distribution port")
+REPORT = re.compile(r"\s+(?:supervisor: \{|crasher:)")
 CAUSES: tuple[tuple[str, str], ...] = (
     (r"(?i)no space left|\benospc\b", "there is no space left on the disk"),
     (r"(cannot run [^\n]+)", "{0}"),
@@ -26,9 +29,12 @@ CAUSES: tuple[tuple[str, str], ...] = (
         r"disabled_required_feature_flag",
         "the data was written by an older RabbitMQ, which this one cannot take over",
     ),
-    (r"(?:unsupported|unknown)_feature_flags?", "the data was written by a newer RabbitMQ"),
+    (
+        r"schema_integrity_check_failed|unsupported_feature_flag",
+        "the data was written by another version of RabbitMQ",
+    ),
     (r"\beacces\b|[Pp]ermission denied", "a file or folder may not be read or written"),
-    (r"(?:Exception|Error) during startup:\s+([^\n]+)", "{0}"),
+    (r"(?:Exception|Error) during startup:\s+((?:[^\n]+\n?)+)", "{0}"),
 )
 """What to look for, the most telling first, and what to say then."""
 
@@ -47,9 +53,12 @@ def cause(log: str) -> str:
     return ""
 
 
-def _joined(lines: str) -> str:
-    """Lines of a list, as part of a sentence."""
-    return "; ".join(line.strip().removeprefix("- ").rstrip(".") for line in lines.splitlines())
+def _joined(text: str) -> str:
+    """The items of a list, or the lines of an Erlang term, as part of a sentence."""
+    lines = [line.strip() for line in text.strip().splitlines()]
+    items = [line.removeprefix("- ").rstrip(".") for line in lines]
+    joined = ("; " if lines[0].startswith("- ") else " ").join(items)
+    return joined if len(joined) <= LONGEST else joined[:LONGEST] + "…"
 
 
 def ending(status: int | None, seconds: float) -> str:
@@ -67,7 +76,7 @@ def tail(log: str, lines: int = LINES) -> str:
     if "BOOT FAILED" not in telling:
         return "\n".join(telling[-lines:])
     failed = telling.index("BOOT FAILED")
-    reports = (number for number, line in enumerate(telling) if number > failed and "supervisor: {" in line)
+    reports = (number for number, line in enumerate(telling) if number > failed and REPORT.match(line))
     block = telling[max(0, failed - BEFORE) : next(reports, None)]
     # It is there twice, printed and logged, and the two may be mixed.
     return "\n".join(list(dict.fromkeys(block))[:lines])

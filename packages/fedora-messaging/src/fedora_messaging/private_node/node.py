@@ -85,7 +85,7 @@ class PrivateNode:
         self._name = name if "@" in name else f"{name}@localhost"
         self._home = rabbitmq_home
         self._timeout = timeout
-        self._lock = threading.RLock()
+        self._one_at_a_time = threading.RLock()
         self._owner = 0
         self._installation: installation.Installation | None = None
         self._folder: Path | None = None
@@ -200,6 +200,7 @@ class PrivateNode:
                     self._guard = GuardClient(self.folder, temporary=self._data is None)
                 self._boot()
             except BaseException as error:
+                self.kill()  # a RabbitMQ that has just begun to start was seen to ignore SIGTERM
                 self.close()
                 if isinstance(error, OSError):
                     raise NodeError(f"The private node cannot be set up: {_told(error)}.") from error
@@ -254,9 +255,9 @@ class PrivateNode:
 
     def close(self) -> None:
         """End the node and all that belongs to it; the data too, if temporary. May be called twice."""
+        if not self._ours:
+            return  # a forked child: the node is its parent's
         with self._lock:
-            if not self._ours:
-                return  # a forked child: the node is its parent's
             try:
                 if self._data is not None:
                     self.stop()
@@ -303,6 +304,11 @@ class PrivateNode:
     @property
     def _ours(self) -> bool:
         return self._owner in {0, os.getpid()}
+
+    @property
+    def _lock(self) -> contextlib.AbstractContextManager[object]:
+        # A forked child may have inherited the lock as a thread held it that the child does not have.
+        return self._one_at_a_time if self._ours else contextlib.nullcontext()
 
     @property
     def _guarded(self) -> GuardClient:
