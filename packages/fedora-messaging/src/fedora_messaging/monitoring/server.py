@@ -59,6 +59,7 @@ class Server:
 
     def stop(self) -> None:
         """Stop listening, and drop the connections that there are."""
+        _cut(self._server.socket)  # wakes the accepting thread, which else looks twice a second
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
@@ -125,7 +126,7 @@ class _Threads(socketserver.ThreadingMixIn, socketserver.TCPServer):
 
 def _cut(connection: socket.socket) -> None:
     """Wake the thread that waits on it; that thread closes it."""
-    with contextlib.suppress(OSError):  # the client was faster
+    with contextlib.suppress(OSError):  # the client was faster, or the system wakes nobody
         connection.shutdown(socket.SHUT_RDWR)
 
 
