@@ -83,7 +83,8 @@ class Control:
                 cwd=self._settings.folder,
                 input=text,
                 capture_output=True,
-                text=True,
+                encoding="utf-8",
+                errors="replace",
                 timeout=timeout,
                 check=False,
             )
