@@ -12,6 +12,7 @@ import contextlib
 import logging
 import os
 import socket
+import weakref
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pika import exceptions, spec, tcp_socket_opts
@@ -40,6 +41,24 @@ if logging.getLogger("pika").level == logging.NOTSET:
 _GOODBYE = 5.0  # seconds for the broker to answer a close
 _HANDSHAKE = 15.0  # seconds for TLS, login and opening the virtual host, unless the URL says otherwise
 _UNACKNOWLEDGED = 30_000  # ms that sent bytes may stay unacknowledged before the peer counts as gone
+
+_sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()  # of this process, also while they are being opened
+
+
+def _drop(sock: socket.socket) -> None:
+    """Close the descriptor only: neither the peer nor an epoll shared with the parent may notice."""
+    descriptor = sock.detach()
+    if descriptor >= 0:
+        os.close(descriptor)
+
+
+def _drop_all() -> None:
+    """In a forked child: these connections are the parent's, and must end when the parent ends."""
+    for sock in list(_sockets):
+        _drop(sock)
+
+
+os.register_at_fork(after_in_child=_drop_all)
 
 
 class Transport:
@@ -107,6 +126,7 @@ async def _dial(parameters: URLParameters) -> socket.socket:
     failure: OSError | None = None
     for family, kind, protocol, _, address in found:
         sock = socket.socket(family, kind, protocol)
+        _sockets.add(sock)
         try:
             sock.setblocking(False)
             _set_options(sock, parameters)
@@ -220,11 +240,9 @@ class Connection:
             self._stream.abort(exceptions.StreamLostError("no answer to our goodbye"))
 
     def abandon(self) -> None:
-        """Close the descriptor only: neither the peer nor the shared epoll may notice."""
+        """See :func:`_drop`."""
         self._events = None
-        descriptor = self._socket.detach()
-        if descriptor >= 0:
-            os.close(descriptor)
+        _drop(self._socket)
 
 
 class Channel:
