@@ -85,7 +85,7 @@ def _create(environment: Environment, home: Path, wanted: list[str]) -> None:
             with tarfile.open(archive) as tar:
                 # Not as an argument: Debian 12 has Python 3.11.2, which does not know it.
                 tar.extraction_filter = getattr(tarfile, "data_filter", None)
-                tar.extractall(environment.sources)  # noqa: S202 - filtered where Python can
+                tar.extractall(environment.sources)
 
 
 def _install_wheel(environment: Environment) -> None:
