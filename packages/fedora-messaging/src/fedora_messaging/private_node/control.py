@@ -57,7 +57,7 @@ class Control:
         # A name of its own for each call: the node refuses a second one while it still lets go of the first.
         name = f"call{os.getpid()}x{next(_calls)}"
         # The cookie comes from HOME: on the command line every user could read it.
-        command = [self._installation.erl_call, "-h", name, "-address", dist, "-e"]
+        command: list[str | Path] = [self._installation.erl_call, "-h", name, "-address", dist, "-e"]
         answer = self._run(command, timeout, expression + "\n")
         if not answer.startswith("{ok, "):
             raise NodeError(f"The node could not evaluate {expression}: {answer.strip()}")
@@ -139,3 +139,8 @@ class Management:
                 f"{method} {path} was answered with {answer.status}: {said}", status=answer.status
             )
         return json.loads(data) if data else None
+
+
+def binary(text: str) -> str:
+    """A string as an Erlang binary, byte by byte: nothing to escape, no encoding to guess."""
+    return f"<<{','.join(map(str, text.encode()))}>>"

@@ -18,7 +18,7 @@ from urllib.parse import quote
 from ..exceptions import NodeError
 from . import diagnosis, installation, layout
 from .boot import Boot, require_space
-from .control import Control, Management
+from .control import Control, Management, binary
 from .guard_client import GuardClient
 from .ports import Ports
 
@@ -289,7 +289,7 @@ class PrivateNode:
 
     def add_vhost(self, name: str) -> str:
         """Make a virtual host in which the administrator may do everything; returns its AMQP URL. 20 ms."""
-        vhost, user = _binary(name), _binary(self.user)
+        vhost, user = binary(name), binary(self.user)
         self.evaluate(f"case rabbit_vhost:add({vhost}, {user}) of ok -> ok; {{error, E}} -> throw(E) end")
         everything = '<<".*">>, <<".*">>, <<".*">>'
         self.evaluate(f"rabbit_auth_backend_internal:set_permissions({user}, {vhost}, {everything}, {user})")
@@ -297,7 +297,7 @@ class PrivateNode:
 
     def delete_vhost(self, name: str) -> None:
         """Delete a virtual host with all that is in it; its connections are closed."""
-        self.evaluate(f"rabbit_vhost:delete({_binary(name)}, {_binary(self.user)})")
+        self.evaluate(f"rabbit_vhost:delete({binary(name)}, {binary(self.user)})")
 
     # How it is done
 
@@ -397,8 +397,3 @@ class PrivateNode:
 
 def _told(error: OSError) -> str:
     return f"{error.strerror}: {error.filename}" if error.filename else str(error)
-
-
-def _binary(text: str) -> str:
-    """A string as an Erlang binary, byte by byte: nothing to escape, no encoding to guess."""
-    return f"<<{','.join(map(str, text.encode()))}>>"
