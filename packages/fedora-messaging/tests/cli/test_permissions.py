@@ -198,11 +198,12 @@ def test_a_binding_of_no_queue_is_worth_a_note(bus: Any) -> None:
 
 def test_a_broker_that_holds_publishers_back(bus: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("fedora_messaging.cli.prober.SECONDS", 1.0)
+    usual = bus.node.evaluate("vm_memory_monitor:get_vm_memory_high_watermark()")
     bus.node.evaluate("vm_memory_monitor:set_vm_memory_high_watermark(0.00001)")
     try:
         findings = examine(bus.url)
     finally:
-        bus.node.evaluate("vm_memory_monitor:set_vm_memory_high_watermark(0.4)")
+        bus.node.evaluate(f"vm_memory_monitor:set_vm_memory_high_watermark({usual})")
     assert said(findings) == {**ALL_WELL, "publish": "FAIL"}
     assert "low on memory" in findings[-1].text
 
