@@ -11,7 +11,9 @@ from __future__ import annotations
 
 from collections import deque
 from enum import Enum
-from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
+
+from .exceptions import PublishForbidden, PublishNacked, PublishReturned
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -141,3 +143,36 @@ def _fits(text: str, about_topic: bool, message: Outgoing) -> bool:
     if said.startswith(named):
         return True
     return text.endswith(_CUT) and named.startswith(said.removesuffix(_CUT).rstrip("\ufffd"))
+
+
+def failure(message: Outgoing, settled: Settled[Any]) -> PublishReturned:
+    """What to raise for ``message``, which the broker returned or confirmed negatively."""
+    if settled.outcome is Outcome.RETURNED:
+        reason = settled.returned.reason if settled.returned else ""
+        return PublishReturned(
+            f"{message.topic}: no queue is bound for it to the exchange {message.exchange}: {reason}",
+            exchange=message.exchange,
+            topic=message.topic,
+        )
+    return PublishNacked(
+        f"{message.topic}: the broker could not put it in a queue bound to the exchange {message.exchange}: "
+        "one is full and rejects what comes (x-overflow), or its node failed",
+        exchange=message.exchange,
+        topic=message.topic,
+    )
+
+
+def refusal(message: Outgoing, closed: ChannelClosed) -> PublishReturned | PublishForbidden:
+    """What to raise for ``message``, because of which the broker closed the channel."""
+    if closed.code == 404:  # NOT_FOUND
+        return PublishReturned(
+            f"{message.topic}: the exchange {message.exchange!r} does not exist: declare it, "
+            f"or correct publish_exchange ({closed.text})",
+            exchange=message.exchange,
+            topic=message.topic,
+        )
+    return PublishForbidden(
+        f"{message.topic}: the broker refuses it in the exchange {message.exchange}: {closed.text}",
+        exchange=message.exchange,
+        topic=message.topic,
+    )

@@ -14,7 +14,7 @@ from collections import OrderedDict, deque
 from typing import TYPE_CHECKING
 
 from .backoff import delays
-from .confirms import Ledger, Outcome, Settled, culprit
+from .confirms import Ledger, Outcome, Settled, culprit, failure, refusal
 from .exceptions import (
     BaseException as LibraryError,
 )
@@ -22,9 +22,6 @@ from .exceptions import (
     ConnectionException,
     NoFreeChannels,
     PublishBlocked,
-    PublishForbidden,
-    PublishNacked,
-    PublishReturned,
     PublishTimeout,
     ValidationError,
 )
@@ -54,13 +51,14 @@ _MESSAGE_FAULTS = frozenset({311, 403, 404, 406, 540})
 class Publication:
     """One message on its way; ``done`` is called exactly once, with None or the reason of the failure."""
 
-    __slots__ = ("deadline", "done", "message", "seconds")
+    __slots__ = ("deadline", "done", "in_flight", "message", "seconds")
 
     def __init__(self, message: Outgoing, seconds: float | None, deadline: float, done: Done) -> None:
         self.message = message
         self.seconds = seconds
         self.deadline = deadline
         self.done: Done | None = done
+        self.in_flight = False
 
 
 class Publisher(ConnectionEvents, ChannelEvents):
@@ -78,6 +76,7 @@ class Publisher(ConnectionEvents, ChannelEvents):
         self._loop = asyncio.get_running_loop()
         self._waiting: deque[Publication] = deque()
         self._ledger: Ledger[Publication] = Ledger()
+        self._in_flight = 0  # messages of the ledger that somebody waits for, and the bytes of their bodies
         self._bytes = 0
         self._connection: Connection | None = None
         self._channel: Channel | None = None
@@ -122,7 +121,7 @@ class Publisher(ConnectionEvents, ChannelEvents):
         """Nobody waits for it any more: it is not sent, or its confirm is not told."""
         if publication.done is not None:
             publication.done = None
-            self._count_down()
+            self._count_down(publication)
 
     @property
     def unconfirmed(self) -> int:
@@ -185,6 +184,10 @@ class Publisher(ConnectionEvents, ChannelEvents):
                 return
             self._pump()
             await self._interrupted.wait()
+            if self._clogged:
+                reason = f"no confirm came in time for {WINDOW} messages, so this connection is given up"
+                self.lost(ConnectionException(reason=reason))
+                await connection.close()
 
     def lost(self, error: ConnectionException) -> None:
         """The connection is gone: all that is unconfirmed waits for the next one."""
@@ -214,9 +217,11 @@ class Publisher(ConnectionEvents, ChannelEvents):
     def _recover(self, error: ChannelClosed | None) -> None:
         """The channel is gone: settle the culprit, if a message was, and let the others wait in their order."""
         self._channel = None
-        self._bytes = 0
+        self._in_flight = self._bytes = 0
         left = self._ledger.close()  # those that nobody waits for too: it may be one of them
         self._ledger = Ledger()
+        for publication in left:
+            publication.in_flight = False
         if error is not None and error.code in _MESSAGE_FAULTS and left:
             left = self._take_culprit(error, left)
         elif error is None:
@@ -238,7 +243,7 @@ class Publisher(ConnectionEvents, ChannelEvents):
             self._suspects.popitem(last=False)
         if index:
             self._groups.appendleft(index)
-        self._settle(refused, _refusal(error, refused.message))
+        self._settle(refused, refusal(refused.message, error))
         return left
 
     # sending
@@ -263,19 +268,20 @@ class Publisher(ConnectionEvents, ChannelEvents):
                 continue
             address = (message.properties.message_id, message.exchange, message.topic)
             self._ledger.sent(publication, address if message.mandatory else None)
+            publication.in_flight = True
+            self._in_flight += 1
             self._bytes += len(message.body)
             if suspect:
                 self._quota = 0
 
     def _may_send(self, message: Outgoing, suspect: bool) -> bool:
-        in_flight = len(self._ledger)
-        if not in_flight:
+        if not self._in_flight:
             if self._quota == 0:
                 self._next_group()
             return True
         if suspect or self._quota == 0:
             return False
-        return in_flight < WINDOW and self._bytes + len(message.body) <= WINDOW_BYTES
+        return self._in_flight < WINDOW and self._bytes + len(message.body) <= WINDOW_BYTES
 
     def _next_group(self) -> None:
         self._quota = self._groups.popleft() if self._groups else None
@@ -296,13 +302,12 @@ class Publisher(ConnectionEvents, ChannelEvents):
 
     def _apply(self, settled: list[Settled[Publication]]) -> None:
         for item in settled:
-            self._bytes -= len(item.item.message.body)
             if item.outcome is Outcome.CONFIRMED:
                 if self._suspects:
                     self._suspects.pop((item.item.message.exchange, item.item.message.topic), None)
                 self._settle(item.item, None)
             else:
-                self._settle(item.item, _failure(item))
+                self._settle(item.item, failure(item.item.message, item))
         if self._waiting:
             self._pump()
 
@@ -315,13 +320,17 @@ class Publisher(ConnectionEvents, ChannelEvents):
             self._statistics.published += 1
         else:
             self._statistics.count_failure(error)
-        self._count_down()
+        self._count_down(publication)
         try:
             done(error)
         except Exception:  # noqa: BLE001 - a signal's receiver: neither this connection nor others are to suffer
             _log.exception("What was to be told of a message's outcome raised")
 
-    def _count_down(self) -> None:
+    def _count_down(self, publication: Publication) -> None:
+        if publication.in_flight:
+            publication.in_flight = False
+            self._in_flight -= 1
+            self._bytes -= len(publication.message.body)
         self._unsettled -= 1
         if not self._unsettled:
             self._idle.set()
@@ -346,6 +355,14 @@ class Publisher(ConnectionEvents, ChannelEvents):
         self._watch(min((publication.deadline for publication in self._open()), default=float("inf")))
         if self._quota is None:
             self._waiting = deque(publication for publication in self._waiting if publication.done)
+        if self._clogged:
+            self._interrupted.set()
+        self._pump()
+
+    @property
+    def _clogged(self) -> bool:
+        """Whether a window full of messages is without a confirm, though nobody waits for them any more."""
+        return self._blocked is None and len(self._ledger) - self._in_flight >= WINDOW
 
     def _open(self) -> Iterator[Publication]:
         yield from [publication for publication in self._ledger if publication.done]
@@ -370,35 +387,3 @@ class Publisher(ConnectionEvents, ChannelEvents):
         waiting, self._waiting = self._waiting, deque()
         for publication in waiting:
             self._settle(publication, error)
-
-
-def _failure(settled: Settled[Publication]) -> LibraryError:
-    message = settled.item.message
-    if settled.outcome is Outcome.RETURNED:
-        reason = settled.returned.reason if settled.returned else ""
-        return PublishReturned(
-            f"{message.topic}: no queue is bound for it to the exchange {message.exchange}: {reason}",
-            exchange=message.exchange,
-            topic=message.topic,
-        )
-    return PublishNacked(
-        f"{message.topic}: the broker could not put it in a queue bound to the exchange {message.exchange}: "
-        "one is full and rejects what comes (x-overflow), or its node failed",
-        exchange=message.exchange,
-        topic=message.topic,
-    )
-
-
-def _refusal(closed: ChannelClosed, message: Outgoing) -> LibraryError:
-    if closed.code == 404:  # NOT_FOUND
-        return PublishReturned(
-            f"{message.topic}: the exchange {message.exchange!r} does not exist: declare it, "
-            f"or correct publish_exchange ({closed.text})",
-            exchange=message.exchange,
-            topic=message.topic,
-        )
-    return PublishForbidden(
-        f"{message.topic}: the broker refuses it in the exchange {message.exchange}: {closed.text}",
-        exchange=message.exchange,
-        topic=message.topic,
-    )
