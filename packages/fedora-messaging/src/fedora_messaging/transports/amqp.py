@@ -285,7 +285,7 @@ class Channel:
         self._owner.forget(raw.channel_number)
         closed = None
         if isinstance(error, exceptions.ChannelClosedByBroker):
-            closed = ChannelClosed(error.reply_code, error.reply_text)
+            closed = ChannelClosed(error.reply_code, _text(error.reply_text))
         if closed is not None and not self._waiting:
             self._events.closed(closed)
         for waiting in self._waiting:
@@ -375,6 +375,11 @@ class Channel:
         self._raw.close()
         with contextlib.suppress(TimeoutError):  # heartbeats find a connection dead that does not answer
             await asyncio.wait_for(closed, _GOODBYE)
+
+
+def _text(said: str | bytes) -> str:
+    """The broker's words; pika leaves bytes that are no UTF-8, such as those cut within a character."""
+    return said if isinstance(said, str) else said.decode(errors="replace")
 
 
 def _taken(*_: object) -> None:
