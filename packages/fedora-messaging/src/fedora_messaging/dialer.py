@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
 from .backoff import delays
-from .exceptions import ConnectionException
+from .exceptions import ConfigurationException, ConnectionException
 from .transports import for_address
 
 if TYPE_CHECKING:
@@ -45,7 +46,8 @@ class Dialer:
 
         Before the first connection ever, ``attempts`` rounds over all hosts are made (None: without end), with
         the pause that the URL's ``retry_delay`` gives, and a failure that another attempt cannot mend ends it
-        at once. After that it never gives up: what worked once is an outage, not a mistake.
+        at once. After that it never gives up: what worked once is an outage, not a mistake, be it a certificate
+        that is just being replaced.
 
         Raises ``ConnectionException`` of the last attempt, ``ConfigurationException``.
         """
@@ -87,6 +89,10 @@ class Dialer:
             except ConnectionException as error:
                 self.last_error = error
                 permanent = permanent and error.permanent
+            except ConfigurationException as error:
+                if not self.connections:
+                    raise
+                self.last_error = ConnectionException(reason=error.message)
             else:
                 self._note_success(address)
                 return connection, False
@@ -108,8 +114,10 @@ class Dialer:
             _log.info("Connected to %s for %s", host, self._purpose)
 
     def _option(self, name: str, default: float | None) -> float | None:
-        values = parse_qs(urlsplit(self._addresses[0].url).query).get(name)
+        """A number in the first URL's query; what is none is for the transport to complain about."""
+        values = parse_qs(urlsplit(self._addresses[0].url).query).get(name, [""])
         try:
-            return float(values[-1]) if values else default
+            number = float(values[-1])
         except ValueError:
             return default
+        return number if math.isfinite(number) else default

@@ -137,8 +137,8 @@ class Transport:
         """A connection, unless the broker was stopped."""
         await asyncio.sleep(0)
         with self._broker.lock:
-            if self._broker.down is not None:
-                raise self._broker.down
+            if (down := self._broker.down) is not None:
+                raise ConnectionException(reason=down.reason, permanent=down.permanent)
             connection = Connection(self._broker, events)
             self._broker.connections.add(connection)
             if self._broker.blocked is not None:
