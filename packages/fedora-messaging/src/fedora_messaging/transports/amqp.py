@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: MIT
 """AMQP 0.9.1 by pika, on asyncio: the transport of the schemes ``amqp`` and ``amqps``.
 
-With its neighbours :mod:`.stream`, :mod:`.parameters`, :mod:`.frames` and :mod:`.failures` the only code that
-knows pika's connections and exceptions.
+With its neighbours in this folder the only code that knows pika's connections and exceptions.
 """
 
 from __future__ import annotations
@@ -10,27 +9,29 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
-import socket
-import weakref
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from pika import exceptions, spec, tcp_socket_opts
+from pika import exceptions, spec
 
 from ..exceptions import ConnectionException, NoFreeChannels
 from .base import Address, ChannelClosed, ChannelEvents, ConnectionEvents, Outgoing, Returned
-from .failures import explain, hostname
+from .failures import explain, is_unexplained, silence
 from .frames import publish
 from .parameters import parameters_of
+from .refusal import heard
 from .shortcuts import Shortcuts
+from .sockets import dial, drop
 from .stream import FRAME_OVERHEAD, Stream
 
 if TYPE_CHECKING:
+    import socket
     import ssl
     from collections.abc import Callable, Mapping
 
-    from pika import BasicProperties, URLParameters
+    from pika import BasicProperties
     from pika.channel import Channel as PikaChannel
+
+    from .parameters import Parameters
 
 T = TypeVar("T")
 
@@ -40,25 +41,6 @@ if logging.getLogger("pika").level == logging.NOTSET:
 
 _GOODBYE = 5.0  # seconds for the broker to answer a close
 _HANDSHAKE = 15.0  # seconds for TLS, login and opening the virtual host, unless the URL says otherwise
-_UNACKNOWLEDGED = 30_000  # ms that sent bytes may stay unacknowledged before the peer counts as gone
-
-_sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()  # of this process, also while they are being opened
-
-
-def _drop(sock: socket.socket) -> None:
-    """Close the descriptor only: neither the peer nor an epoll shared with the parent may notice."""
-    descriptor = sock.detach()
-    if descriptor >= 0:
-        os.close(descriptor)
-
-
-def _drop_all() -> None:
-    """In a forked child: these connections are the parent's, and must end when the parent ends."""
-    for sock in list(_sockets):
-        _drop(sock)
-
-
-os.register_at_fork(after_in_child=_drop_all)
 
 
 class Transport:
@@ -78,21 +60,21 @@ class Transport:
         parameters, context = parameters_of(self.address)
         limit = parameters.stack_timeout or _HANDSHAKE
         try:
-            sock = await _dial(parameters)
+            sock = await dial(parameters)
             async with asyncio.timeout(limit):
                 return await _Opening(parameters, events).over(sock, context)
         except TimeoutError as error:
-            reason = f"the broker at {hostname(parameters)} accepted the connection but did not answer in {limit:g} s"
-            raise ConnectionException(reason=reason) from error
-        except (OSError, exceptions.AMQPError) as error:
-            reason, permanent = explain(error, parameters)
+            raise ConnectionException(reason=silence(limit, parameters)) from error
+        except (OSError, UnicodeError, exceptions.AMQPError) as error:
+            refusal = await heard(parameters, context) if context and is_unexplained(error) else None
+            reason, permanent = explain(refusal or error, parameters)
             raise ConnectionException(reason=reason, permanent=permanent) from error
 
 
 class _Opening:
     """The way from a connected socket to an open connection."""
 
-    def __init__(self, parameters: URLParameters, events: ConnectionEvents) -> None:
+    def __init__(self, parameters: Parameters, events: ConnectionEvents) -> None:
         self._parameters = parameters
         self._events = events
         self._opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -103,7 +85,7 @@ class _Opening:
         stream = Stream(
             self._parameters,
             on_open_callback=lambda _: _answer(self._opened, None),
-            on_open_error_callback=lambda _, error: _fail(self._opened, error),
+            on_open_error_callback=self._failed,
             on_close_callback=result.on_close,
         )
         host = self._parameters.host if context else None
@@ -118,45 +100,16 @@ class _Opening:
         result.opened(stream)
         return result
 
-
-async def _dial(parameters: URLParameters) -> socket.socket:
-    """A connected socket to the first of the host's addresses that answers."""
-    loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(parameters.host, parameters.port, type=socket.SOCK_STREAM)
-    failure: OSError | None = None
-    for family, kind, protocol, _, address in found:
-        sock = socket.socket(family, kind, protocol)
-        _sockets.add(sock)
-        try:
-            sock.setblocking(False)
-            _set_options(sock, parameters)
-            async with asyncio.timeout(parameters.socket_timeout or 10.0):
-                await loop.sock_connect(sock, address)
-        except (OSError, TimeoutError) as error:
-            sock.close()
-            failure = error
-        except BaseException:
-            sock.close()
-            raise
-        else:
-            return sock
-    if isinstance(failure, TimeoutError):
-        failure = OSError(f"no answer within {parameters.socket_timeout or 10.0:g} s")
-    raise failure or OSError("the name has no address")
-
-
-def _set_options(sock: socket.socket, parameters: URLParameters) -> None:
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    if hasattr(socket, "TCP_USER_TIMEOUT"):
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNACKNOWLEDGED)
-    tcp_socket_opts.set_sock_opts(parameters.tcp_options, sock)
+    def _failed(self, stream: Stream, error: Exception) -> None:
+        if error is not stream.cause:
+            error.__cause__ = stream.cause
+        _fail(self._opened, error)
 
 
 class Connection:
     """One open connection. See :class:`.base.Connection`."""
 
-    def __init__(self, parameters: URLParameters, sock: socket.socket, events: ConnectionEvents) -> None:
+    def __init__(self, parameters: Parameters, sock: socket.socket, events: ConnectionEvents) -> None:
         self._parameters = parameters
         self._socket = sock
         self._events: ConnectionEvents | None = events
@@ -242,7 +195,7 @@ class Connection:
     def abandon(self) -> None:
         """See :func:`_drop`."""
         self._events = None
-        _drop(self._socket)
+        drop(self._socket)
 
 
 class Channel:

@@ -16,19 +16,32 @@ if TYPE_CHECKING:
     from .base import Address
 
 
-def parameters_of(address: Address) -> tuple[URLParameters, ssl.SSLContext | None]:
-    """Pika's settings for the address, and the TLS context when its scheme asks for one."""
-    parameters = URLParameters(address.url)
+class Parameters(URLParameters):  # type: ignore[misc] # pika's class is untyped here
+    """Pika's settings for a URL. ``certificate`` is the path of the one that we show, None without TLS or without."""
+
+    certificate: str | None = None
+
+
+def parameters_of(address: Address) -> tuple[Parameters, ssl.SSLContext | None]:
+    """Pika's settings for the address, and the TLS context when its scheme asks for one.
+
+    Raises:
+        ConfigurationException: a value in the URL is none, or a certificate or key file cannot be used.
+    """
+    try:
+        parameters = Parameters(address.url)
+    except (ValueError, TypeError) as error:
+        raise ConfigurationException(f"amqp_url: {error}") from error
     if address.client_properties:
         parameters.client_properties = dict(address.client_properties)
-    secure = parameters.ssl_options is not None
-    certificate, key = address.tls.get("certfile"), address.tls.get("keyfile")
-    if secure and certificate and key and not _names_user(address.url):
-        parameters.credentials = ExternalCredentials()
-    if not secure:
+    if parameters.ssl_options is None:
         return parameters, None
+    certificate, key = address.tls.get("certfile"), address.tls.get("keyfile")
+    if certificate and key and not _names_user(address.url):
+        parameters.credentials = ExternalCredentials()
     if not any(address.tls.values()) and "ssl_options=" in address.url:
         return parameters, parameters.ssl_options.context
+    parameters.certificate = certificate
     return parameters, _tls_context(address.tls.get("ca_cert"), certificate, key)
 
 
@@ -39,23 +52,46 @@ def _names_user(url: str) -> bool:
 def _tls_context(ca: str | None, certificate: str | None, key: str | None) -> ssl.SSLContext:
     """TLS 1.2 or newer, the broker's name and chain checked, our certificate presented if there is one."""
     for setting, path in (("ca_cert", ca), ("certfile", certificate), ("keyfile", key)):
-        try:
-            if path:
-                Path(path).open("rb").close()
-        except OSError as error:
-            raise ConfigurationException(f"tls.{setting}: cannot read {path}: {error.strerror}") from error
-    try:
-        context = ssl.create_default_context(cafile=ca)
-    except ssl.SSLError as error:
-        raise ConfigurationException(
-            f"tls.ca_cert: {ca} holds no PEM certificate ({error.reason})"
-        ) from error
+        if path:
+            _check_readable(setting, path)
+    if ca:
+        _check_certificates("ca_cert", ca)
+    context = ssl.create_default_context(cafile=ca)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if certificate:
+        _load_own(context, certificate, key)
+    return context
+
+
+def _check_readable(setting: str, path: str) -> None:
     try:
-        if certificate:
-            context.load_cert_chain(certificate, key)
+        Path(path).open("rb").close()
+    except OSError as error:
+        raise ConfigurationException(f"tls.{setting}: cannot read {path}: {error.strerror}") from error
+
+
+def _check_certificates(setting: str, path: str) -> None:
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
     except ssl.SSLError as error:
         raise ConfigurationException(
-            f"tls.certfile, tls.keyfile: {certificate} and {key} are no PEM certificate and its key ({error.reason})"
+            f"tls.{setting}: {path} holds no PEM certificate ({error.reason})"
         ) from error
-    return context
+
+
+def _load_own(context: ssl.SSLContext, certificate: str, key: str | None) -> None:
+    # OpenSSL does not say which of the two files it could not use, so the first is tried alone.
+    _check_certificates("certfile", certificate)
+    setting, path = ("keyfile", key) if key else ("certfile", certificate)
+
+    def passphrase() -> str:  # where there is no such function, OpenSSL asks the terminal
+        raise ConfigurationException(f"tls.{setting}: {path} is encrypted: take a key without a passphrase")
+
+    try:
+        context.load_cert_chain(certificate, key, passphrase)
+    except ssl.SSLError as error:
+        if error.reason == "KEY_VALUES_MISMATCH":
+            why = f"{path} is not the key of the certificate {certificate}"
+        else:
+            why = f"{path} holds no PEM key ({error.reason})"
+        raise ConfigurationException(f"tls.{setting}: {why}") from error

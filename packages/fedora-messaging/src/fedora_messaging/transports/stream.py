@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 FRAME_OVERHEAD = 8  # type, channel, size, end: AMQP 0.9.1, 4.2.3
 
+_METHOD = b"\x01"  # the type of the frame that a broker's first word is in: connection.start
+
 _LINGER = 5.0  # seconds for the last words, such as the answer to a close, to be sent
 # Bytes to collect at most: the broker begins while a long turn of the loop still produces more.
 _WRITE = 2**15
@@ -35,6 +37,8 @@ class Stream(connection.Connection, asyncio.Protocol):  # type: ignore[misc] # p
         self._unsent_size = 0
         self.shortcuts: dict[int, Shortcuts] = {}  # by the channel's number
         self._failure: Exception | None = None
+        self.cause: Exception | None = None
+        """Why the stream ended, before pika makes a guess of it."""
         self._frame_buffer = b""
         super().__init__(parameters, internal_connection_workflow=False, **callbacks)
 
@@ -51,17 +55,26 @@ class Stream(connection.Connection, asyncio.Protocol):  # type: ignore[misc] # p
             self.abort(error)
 
     def eof_received(self) -> bool:
-        self._failure = self._failure or exceptions.StreamLostError("the peer closed the connection")
+        if self._error is None:
+            self._failure = self._failure or exceptions.StreamLostError("the peer closed the connection")
         return False
 
     def connection_lost(self, error: Exception | None) -> None:
         self._transport = None
-        cause = self._failure or error
-        if cause is not None and not isinstance(cause, exceptions.AMQPError | ssl.SSLError):
-            cause = exceptions.StreamLostError(str(cause) or type(cause).__name__)
-        if cause is None and self._error is None:
-            cause = exceptions.StreamLostError("the connection was closed")
+        cause = self._why(error)
+        self.cause = cause or self._error
         self._on_stream_terminated(cause)
+
+    def _why(self, error: Exception | None) -> Exception | None:
+        """What ended the stream; None when pika knows: what was said before counts, not how the silence began."""
+        if self._error is not None and self._failure is None:
+            return None
+        cause = self._failure or error
+        if cause is not None and isinstance(cause, exceptions.AMQPError | ssl.SSLError):
+            return cause
+        text = "the connection was closed" if cause is None else str(cause) or type(cause).__name__
+        lost: Exception = exceptions.StreamLostError(text)
+        return lost
 
     def abort(self, error: Exception) -> None:
         """Drop the connection without a goodbye, because of ``error``."""
@@ -75,9 +88,8 @@ class Stream(connection.Connection, asyncio.Protocol):  # type: ignore[misc] # p
         """Cut the stream into frames without copying what follows each of them."""
         buffer = self._frame_buffer + data_in if self._frame_buffer else data_in
         position, length = 0, len(buffer)
-        if buffer[:1] == b"A":  # a protocol header: the broker speaks another version
-            super()._on_data_available(data_in)
-            return
+        if self.connection_state == self.CONNECTION_PROTOCOL and buffer[:1] != _METHOD:
+            raise exceptions.IncompatibleProtocolError(buffer[:40])
         while length - position >= FRAME_OVERHEAD:
             size = int.from_bytes(buffer[position + 3 : position + 7], "big")
             if size > (self.params.frame_max or spec.FRAME_MAX_SIZE):
