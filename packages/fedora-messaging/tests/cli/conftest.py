@@ -134,6 +134,11 @@ class Bus:
     def consumers(self, queue: str) -> int:
         return int(self.channel.queue_declare(queue, passive=True).method.consumer_count)
 
+    def until_consumed(self, queue: str, process: subprocess.Popen[str]) -> None:
+        """Wait for the process to consume the queue."""
+        self.until(lambda: process.poll() is not None or self.consumers(queue) == 1)
+        assert process.poll() is None, process.communicate()
+
     def until(self, condition: Callable[[], bool], seconds: float = 15.0) -> None:
         """Wait for it; it is an error when it does not come."""
         end = time.monotonic() + seconds

@@ -73,7 +73,7 @@ def consumer(command: Any, bus: Any) -> Any:
         process: subprocess.Popen[str] = command.start(
             "consume", "--callback-file", f"script.py:{callback}", *options
         )
-        bus.until(lambda: process.poll() is not None or bus.consumers("work") == 1)
+        bus.until_consumed("work", process)
         return process
 
     return start
@@ -155,10 +155,11 @@ def test_messages_are_taken_as_the_callback_says(consumer: Any, bus: Any, comman
     process = consumer()
     for topic in ("one", "drop", "publish"):
         bus.send(topic)
-    bus.until(lambda: "done published" in (command.folder / "log").read_text())
+    log = command.folder / "log"
+    bus.until(lambda: log.exists() and "done published" in log.read_text())
     process.send_signal(signal.SIGTERM)
     assert end(process)[0] == 0
-    assert (command.folder / "log").read_text().split("\n")[:-1] == [
+    assert log.read_text().split("\n")[:-1] == [
         "begun one", "done one", "begun drop", "begun publish", "done publish", "begun published", "done published"
     ]  # fmt: skip
     assert bus.waiting("work") == 0

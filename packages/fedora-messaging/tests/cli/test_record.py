@@ -18,7 +18,7 @@ def recording(command: Any, bus: Any) -> Any:
 
     def start(*arguments: str) -> subprocess.Popen[str]:
         process: subprocess.Popen[str] = command.start("record", *OPTIONS, *arguments)
-        bus.until(lambda: process.poll() is not None or bus.consumers("rec") == 1)
+        bus.until_consumed("rec", process)
         return process
 
     return start
@@ -48,11 +48,12 @@ def test_the_file_is_complete_when_interrupted(
     sent = [f"a.{n}" for n in range(300)]
     for topic in sent:
         bus.send(topic)
-    bus.until(lambda: (command.folder / "file").read_text().count("\n") > 10)
+    file = command.folder / "file"
+    bus.until(lambda: file.exists() and file.read_text().count("\n") > 10)
     process.send_signal(number)
     output, errors = process.communicate(timeout=20)
     assert process.returncode == 0, output + errors
-    recorded = topics(command.folder / "file")
+    recorded = topics(file)
     left = [topic for topic, *_ in bus.take("rec")]
     assert recorded + left == sent
     assert f"Recorded {len(recorded)} messages to file\n" in errors
