@@ -71,6 +71,14 @@ def test_what_is_recorded_can_be_published(recording: Any, command: Any, bus: An
     assert body == {"text": "Grüße \ud83d"}
 
 
+def test_standard_output_has_the_messages_alone(recording: Any, bus: Any) -> None:
+    process = recording("--limit", "2", "-")
+    for topic in ("a.1", "a.2"):
+        bus.send(topic)
+    output, _ = process.communicate(timeout=20)
+    assert [json.loads(line)["topic"] for line in output.splitlines()] == ["a.1", "a.2"]
+
+
 def test_a_file_that_cannot_be_written_is_2(command: Any, bus: Any) -> None:
     command.configure(bus.url)
     told = command("record", "/nonexistent/file")

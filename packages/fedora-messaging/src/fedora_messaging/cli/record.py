@@ -51,7 +51,7 @@ def record(conf_path: str | None, queues: settings.Queues, limit: int | None, fi
     file. What the file held before is gone. "-" is standard output.
     """
     with consuming.until_told_to_end():
-        conf = settings.load(conf_path)
+        conf = settings.load(conf_path, logging=file != "-")  # the usual log goes there, too
         selection = queues.apply(conf)
         with contextlib.ExitStack() as stack:
             out = stack.enter_context(_opened(file))
