@@ -60,6 +60,9 @@ def test_a_list_of_urls_replaces_the_url() -> None:
         ("amqp://user:secret@host:70000/", "Port out of range"),
         ("amqp://user:secret@[::1/", "Invalid IPv6 URL"),
         ("amqp://one,ampq://two", "'ampq'"),
+        ("amqp://user:secret/of/mine@host/", "as %2F, %3F and %23"),
+        ("amqp://user:secret?@host/", "as %2F, %3F and %23"),
+        ("amqp://user:secret#1@host/", "as %2F, %3F and %23"),
     ],
 )
 def test_wrong(url: str, words: str) -> None:

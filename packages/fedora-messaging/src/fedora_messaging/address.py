@@ -62,7 +62,11 @@ def _check(url: str) -> None:
         parts = urlsplit(url)
         scheme, _ = parts.scheme, parts.port
     except ValueError as exc:
-        raise ConfigurationException(f"The URL {shown(url)!r} is wrong: {exc}") from exc
+        why: object = exc
+        if "@" in url and "@" not in re.split("[/?#]", url.partition("://")[2])[0]:
+            # What was taken for a port is a part of the password.
+            why = "percent-encode '/', '?' and '#' in user and password, as %2F, %3F and %23"
+        raise ConfigurationException(f"The URL {shown(url)!r} is wrong: {why}") from exc
     if scheme not in _SCHEMES and scheme not in (known := _installed()):
         raise ConfigurationException(
             f"The URL {shown(url)!r} begins with {scheme!r}; it must be one of {', '.join(sorted(known))}"

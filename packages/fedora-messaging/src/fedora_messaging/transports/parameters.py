@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 import ssl
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,8 +31,10 @@ def parameters_of(address: Address) -> tuple[Parameters, ssl.SSLContext | None]:
     """
     try:
         parameters = Parameters(address.url)
-    except (ValueError, TypeError) as error:
-        raise ConfigurationException(f"amqp_url: {error}") from error
+    except Exception as error:
+        # Deliberately all: pika evaluates some parameters, and opens the files that ssl_options names.
+        text = re.sub(r": \w+\(.*", "", str(error))
+        raise ConfigurationException(f"amqp_url: a parameter cannot be used: {text}") from error
     if address.client_properties:
         parameters.client_properties = dict(address.client_properties)
     if parameters.ssl_options is None:
