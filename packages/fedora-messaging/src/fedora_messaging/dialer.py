@@ -18,11 +18,13 @@ from .exceptions import ConfigurationException, ConnectionException
 from .transports import for_address
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from .transports.base import Address, Connection, ConnectionEvents
 
 _log = logging.getLogger(__name__)
+
+LASTING = 1.0  # seconds after which a connection counts as one that worked, and the pauses begin anew
 
 
 class Dialer:
@@ -38,6 +40,8 @@ class Dialer:
         self._purpose = purpose
         self._next = 0
         self._down_since: float | None = None
+        self._up_since = float("-inf")
+        self._pauses: Iterator[float] | None = None  # None: connect at once
         self.last_error: ConnectionException | None = None
         self.connections = 0
 
@@ -52,7 +56,9 @@ class Dialer:
         Raises ``ConnectionException`` of the last attempt, ``ConfigurationException``.
         """
         first = self.connections == 0
-        pauses = delays()
+        if self._pauses is not None:
+            await asyncio.sleep(next(self._pauses))
+        pauses = self._pauses = self._pauses or delays()
         retry_delay = self._option("retry_delay", None)
         tried = 0
         while True:
@@ -76,6 +82,8 @@ class Dialer:
         """The connection broke: the outage begins."""
         self.last_error = error
         self._down_since = time.monotonic()
+        if self._down_since - self._up_since >= LASTING:
+            self._pauses = None
         _log.warning("Lost the connection for %s: %s; connecting again", self._purpose, error)
 
     async def _round(self, events: ConnectionEvents) -> tuple[Connection | None, bool]:
@@ -105,6 +113,7 @@ class Dialer:
 
     def _note_success(self, address: Address) -> None:
         self.connections += 1
+        self._up_since = time.monotonic()
         host = urlsplit(address.url).hostname or "localhost"
         if self._down_since is not None:
             seconds = time.monotonic() - self._down_since
