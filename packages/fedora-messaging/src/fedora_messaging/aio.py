@@ -25,7 +25,7 @@ from .consumer import Consumer
 from .deliveries import Delivery
 from .dialer import Dialer
 from .exceptions import BaseException as LibraryError
-from .exceptions import ConfigurationException, PublishIncomplete
+from .exceptions import ConfigurationException, ConnectionException, PublishIncomplete
 from .publisher import WINDOW, Publication, Publisher
 from .signals import Announced
 from .statistics import Statistics
@@ -80,7 +80,6 @@ class Session:
             await consumer.close()
         if self._publisher is not None:
             await self._publisher.close()
-            self._publisher = None
 
     def abandon(self) -> None:
         """In a forked child: let go of the parent's connections without disturbing them. Not for use otherwise."""
@@ -133,12 +132,16 @@ class Session:
         Raises ``PublishIncomplete``, which says which messages failed and why; all others are confirmed.
         """
         batch = _Batch(self)
-        for taken, message in enumerate(messages, 1):
-            batch.add(message, exchange, timeout, mandatory)
-            if taken % _SLICE == 0:
-                await asyncio.sleep(0)  # let confirms in
-            await batch.wait(2 * WINDOW)
-        await batch.wait(0)
+        try:
+            for taken, message in enumerate(messages, 1):
+                batch.add(message, exchange, timeout, mandatory)
+                if taken % _SLICE == 0:
+                    await asyncio.sleep(0)  # let confirms in
+                await batch.wait(2 * WINDOW)
+            await batch.wait(0)
+        except asyncio.CancelledError:
+            batch.withdraw()
+            raise
         batch.conclude()
 
     def encode(self, message: Message, exchange: str | None = None, *, mandatory: bool = False) -> Outgoing:
@@ -152,9 +155,16 @@ class Session:
     ) -> Publication:
         """Publish an encoded message, and call ``done`` with None or the error. On the loop's thread only."""
         if self._publisher is None:
+            if self._closed:
+                raise ConnectionException(reason="the session is closed")
             dialer = Dialer(addresses(self.conf), "publishing")
             self._publisher = Publisher(dialer, self.statistics)
         return self._publisher.submit(outgoing, timeout, done)
+
+    def withdraw(self, publication: Publication) -> None:
+        """Nobody waits for it any more: not sent yet, it never is; sent already, its confirm is not told."""
+        if self._publisher is not None:
+            self._publisher.withdraw(publication)
 
     def flush(self) -> None:
         """Send at once what was submitted in this turn of the loop. On the loop's thread only."""
@@ -181,8 +191,7 @@ class Session:
         try:
             await answer
         finally:
-            if publication.done is not None and self._publisher is not None:
-                self._publisher.withdraw(publication)
+            self.withdraw(publication)
 
     # consuming
 
@@ -258,9 +267,9 @@ class _Batch:
         self._session = session
         self._failures: list[tuple[int, Message, LibraryError]] = []
         self._total = 0
+        self._out: dict[int, Publication | None] = {}
         self._target = 0
         self._reached = asyncio.Event()
-        self.outstanding = 0
 
     def add(self, message: Message, exchange: str | None, timeout: float | None, mandatory: bool) -> None:
         """Publish one more."""
@@ -271,24 +280,32 @@ class _Batch:
         announced.__enter__()
 
         def done(error: LibraryError | None) -> None:
-            self.outstanding -= 1
+            del self._out[position]
             if error is not None:
                 self._failures.append((position, message, error))
-            if self.outstanding <= self._target:
+            if len(self._out) <= self._target:
                 self._reached.set()
             announced.__exit__(None, error, None)
 
-        self.outstanding += 1
+        self._out[position] = None
         try:
             outgoing = self._session.encode(message, exchange, mandatory=mandatory)
         except LibraryError as error:
             done(error)
             return
-        self._session.submit(outgoing, timeout, done)
+        publication = self._session.submit(outgoing, timeout, done)
+        if position in self._out:
+            self._out[position] = publication
+
+    def withdraw(self) -> None:
+        """Nobody waits for the rest any more."""
+        for publication in self._out.values():
+            if publication is not None:
+                self._session.withdraw(publication)
 
     async def wait(self, target: int) -> None:
         """Until no more than ``target`` messages are out."""
-        while self.outstanding > target:
+        while len(self._out) > target:
             self._target = target
             self._reached.clear()
             await self._reached.wait()
