@@ -68,6 +68,7 @@ class Dialer:
             tried += 1
             assert self.last_error is not None  # noqa: S101 - a round without a connection sets it
             if first and (permanent or (attempts is not None and tried >= attempts)):
+                self._pauses = None
                 raise self.last_error
             self._note_failure()
             pause = next(pauses)
