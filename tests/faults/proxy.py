@@ -117,6 +117,7 @@ class Proxy:
         self._tasks: set[asyncio.Task[None]] = set()
         self._cut: Cut | None = None
         self._held: bytes | None = None
+        self._poison: bytes | None = None
         self._mode = Mode.FORWARD
         self._open = {Way.UP: asyncio.Event(), Way.DOWN: asyncio.Event()}
         self.port = 0
@@ -171,6 +172,10 @@ class Proxy:
     def hold_answer_to(self, words: bytes) -> None:
         """Once a client has sent these bytes, pass nothing on from the broker until :meth:`flow`."""
         self._do(lambda: setattr(self, "_held", words))
+
+    def reset_at(self, words: bytes | None) -> None:
+        """Reset every connection on which a client sends these bytes; with None, no more."""
+        self._do(lambda: setattr(self, "_poison", words))
 
     def flow(self) -> None:
         """Pass everything on again."""
@@ -262,6 +267,9 @@ class Proxy:
             if self._held is not None and way is Way.UP and self._held in data:
                 self._held = None
                 self._open[Way.DOWN].clear()
+            if self._poison is not None and way is Way.UP and self._poison in data:
+                link.end(reset=True)
+                return
             whole, rest = frames.split(data)
             cut = self._cut
             if cut is not None and cut.way is way and len(whole) + bool(rest) > cut.frames:

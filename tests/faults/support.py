@@ -153,30 +153,23 @@ def depth(url: str, queue: str = QUEUE) -> int:
         return int(ch.queue_declare(queue, passive=True).method.message_count)
 
 
-def drain(url: str, queue: str = QUEUE) -> list[dict[str, Any]]:
-    """Take all that waits in the queue: id, body (parsed where it is JSON), whether it was delivered before."""
-    taken = []
+def drain(url: str, queue: str = QUEUE) -> list[Any]:
+    """The bodies of all that waits in the queue, taken out of it; parsed where they are JSON."""
+    taken: list[Any] = []
     with channel(url) as ch:
-        while True:
-            method, properties, body = ch.basic_get(queue, auto_ack=True)
-            if method is None:
-                return taken
+        waiting = ch.queue_declare(queue, passive=True).method.message_count
+        while len(taken) < waiting:
+            _, _, body = next(ch.consume(queue, auto_ack=True, inactivity_timeout=PATIENCE))
+            assert body is not None, f"{len(taken)} of {waiting} messages came"
             with contextlib.suppress(ValueError):
                 body = json.loads(body)
-            taken.append(
-                {
-                    "id": properties.message_id,
-                    "body": body,
-                    "redelivered": method.redelivered,
-                    "topic": method.routing_key,
-                    "headers": properties.headers,
-                }
-            )
+            taken.append(body)
+    return taken
 
 
 def numbers_in(url: str, queue: str = QUEUE) -> list[int]:
     """The numbers of the messages that :func:`numbered` made, taken from the queue."""
-    return [message["body"]["n"] for message in drain(url, queue)]
+    return [body["n"] for body in drain(url, queue)]
 
 
 def connections(node: PrivateNode) -> dict[str, str]:

@@ -83,7 +83,9 @@ def test_a_session_can_be_closed_while_the_broker_is_short_of_memory(
         await asyncio.to_thread(starve, victim)
         waiting = asyncio.create_task(session.publish(numbered([1])[0], timeout=2))
         await asyncio.sleep(0)
-        async with asyncio.timeout(20):  # 2 s for the message, 5 s for a goodbye that the broker does not answer
+        async with asyncio.timeout(
+            20
+        ):  # 2 s for the message, 5 s for a goodbye that the broker does not answer
             await session.close()
         with pytest.raises(PublishBlocked):
             await waiting

@@ -162,7 +162,9 @@ def test_it_is_taken(amqp_url: str, what: str) -> None:
     assert not drain(amqp_url)
 
 
-def test_ten_thousand_bad_ones_do_not_hold_up_the_good(amqp_url: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_ten_thousand_bad_ones_do_not_hold_up_the_good(
+    amqp_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
     conf = prepare(amqp_url)
     taken: list[Message] = []
     with channel(amqp_url) as ch:

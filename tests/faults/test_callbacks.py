@@ -40,7 +40,9 @@ def raising(what: dict[int, BaseException], kind: str, taken: list[int]) -> Call
     return plain if kind == "plain" else coroutine
 
 
-async def consume_until_it_raises(url: str, callback: Callable[[Message], Any]) -> tuple[BaseException, Session]:
+async def consume_until_it_raises(
+    url: str, callback: Callable[[Message], Any]
+) -> tuple[BaseException, Session]:
     """Publish, consume, and what ``consume`` raised."""
     async with Session(settings(url)) as session:
         await session.publish_many(numbered(range(MESSAGES)))
@@ -56,7 +58,9 @@ kinds = pytest.mark.parametrize("kind", ["plain", "async"])
 
 
 @kinds
-@pytest.mark.parametrize("error", [Fault("x"), SystemExit(3), KeyboardInterrupt()], ids=lambda e: type(e).__name__)
+@pytest.mark.parametrize(
+    "error", [Fault("x"), SystemExit(3), KeyboardInterrupt()], ids=lambda e: type(e).__name__
+)
 def test_a_fault_returns_all_and_reaches_the_caller(amqp_url: str, kind: str, error: BaseException) -> None:
     declare(amqp_url)
     taken: list[int] = []
@@ -85,7 +89,9 @@ def test_nack_and_drop(amqp_url: str, kind: str) -> None:
     with channel(amqp_url) as ch:
         ch.queue_declare("dead", durable=True)
         ch.queue_bind("dead", "amq.fanout")
-    queues = {"faults": {"durable": True, "auto_delete": False, "exclusive": False, "arguments": dead_letters}}
+    queues = {
+        "faults": {"durable": True, "auto_delete": False, "exclusive": False, "arguments": dead_letters}
+    }
     taken: list[int] = []
     outcomes: dict[int, BaseException] = {3: Nack(), 4: Drop(), 20: Drop(), 29: Nack()}
 

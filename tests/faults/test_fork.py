@@ -49,7 +49,9 @@ def test_parent_and_children_publish(
         program.process.send_signal(signal.SIGUSR1)
         program.says("over")
         assert program.said("codes") == ["0 0 0 0"], program.lines[-40:]
-        eventually(lambda: of_app(rabbitmq) == {before}, "the children's connections are gone, the parent's not")
+        eventually(
+            lambda: of_app(rabbitmq) == {before}, "the children's connections are gone, the parent's not"
+        )
         program.process.send_signal(signal.SIGUSR1)
         assert program.ends() == 0, program.lines[-40:]
     confirmed = [int(n) for n in program.said("confirmed")]

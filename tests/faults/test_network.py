@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     Fault = Callable[[Proxy, Proxy], None]
 
+
 async def scenario(publishing: Proxy, consumer: Proxy, url: str, fault: Fault, size: int) -> Seen:
     seen, over = Seen(), asyncio.Event()
     async with (

@@ -16,7 +16,12 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from fedora_messaging import aio, api
-from fedora_messaging.exceptions import ConfigurationException, ConnectionException, HaltConsumer, PublishIncomplete
+from fedora_messaging.exceptions import (
+    ConfigurationException,
+    ConnectionException,
+    HaltConsumer,
+    PublishIncomplete,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
