@@ -27,7 +27,6 @@ class Watched:
     def __init__(self, callback: Callable[[Message], Any]) -> None:
         self.callback = callback
         self.raised: BaseException | None = None
-        self.thrown: BaseException | None = None  # the same, as the library gets to see it
         self.trace: TracebackType | None = None
 
     def function(self) -> Callable[[Message], Any]:
@@ -54,13 +53,8 @@ class Watched:
         try:
             yield
         except BaseException as error:
-            self.raised = self.thrown = error
+            self.raised = error
             self.trace = _beyond_this_file(error.__traceback__)
-            if isinstance(
-                error, SystemExit | KeyboardInterrupt
-            ):  # either would end the loop, and not the program
-                self.thrown = _Ended()
-                raise self.thrown from error
             raise
 
     def failure(self, consequence: str) -> Failure:
@@ -69,10 +63,6 @@ class Watched:
         assert error is not None  # noqa: S101 - asked for when it raised
         _log.error("The callback raised an exception.", exc_info=(type(error), error, self.trace))
         return Failure(f"the callback raised {where(error)}{consequence}", CALLBACK)
-
-
-class _Ended(Exception):
-    """The callback tried to end the program."""
 
 
 def _beyond_this_file(trace: TracebackType | None) -> TracebackType | None:
@@ -102,7 +92,7 @@ def run(callback: Callable[[Message], Any], bindings: Any, queues: Any) -> None:
     except HaltConsumer as halt:
         end(halt)
     except BaseException as error:
-        if error is watched.thrown:
+        if error is watched.raised:
             raise watched.failure("; the message is back in its queue") from error
         if not isinstance(error, Exception):
             raise
