@@ -172,7 +172,7 @@ class Publisher(ConnectionEvents, ChannelEvents):
         while not self._lost:
             self._interrupted.clear()
             try:
-                self._channel = await connection.channel(self, confirms=True)
+                channel = await connection.channel(self, confirms=True)
             except (ChannelClosed, NoFreeChannels) as error:
                 _log.warning("No channel for publishing: %s; trying again", error)
                 await asyncio.sleep(next(pauses))
@@ -182,6 +182,9 @@ class Publisher(ConnectionEvents, ChannelEvents):
                     self.lost(error)
                     await connection.close()
                 return
+            if self._interrupted.is_set():
+                continue  # it is closed already: a channel's opening and its end may come in one piece
+            self._channel = channel
             self._pump()
             await self._interrupted.wait()
             if self._clogged:
