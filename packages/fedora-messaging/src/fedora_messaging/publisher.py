@@ -155,6 +155,10 @@ class Publisher(ConnectionEvents, ChannelEvents):
                 await self._serve(self._connection)
         except LibraryError as error:
             self._fail_all(error)
+        except Exception as error:
+            _log.exception("Publishing failed")
+            self._recover(None)
+            self._fail_all(ConnectionException(reason=f"publishing failed: {error!r}"))
         finally:
             self._task = None
             self._recover(None)
