@@ -155,7 +155,7 @@ class Publisher(ConnectionEvents, ChannelEvents):
                 await self._serve(self._connection)
         except LibraryError as error:
             self._fail_all(error)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - nobody is to wait for ever
             _log.exception("Publishing failed")
             self._recover(None)
             self._fail_all(ConnectionException(reason=f"publishing failed: {error!r}"))
