@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+import pika
 import pytest
 
 from fedora_messaging import consumer
@@ -28,8 +29,6 @@ def delete(url: str, queue: str = QUEUE) -> None:
 
 def is_there(url: str, queue: str = QUEUE) -> bool:
     """Whether the queue exists and is consumed."""
-    import pika
-
     with channel(url) as ch:
         try:
             return bool(ch.queue_declare(queue, passive=True).method.consumer_count)

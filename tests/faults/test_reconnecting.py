@@ -6,10 +6,10 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-import os
 import threading
 import time
 from collections import Counter
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -209,7 +209,7 @@ class Footprint:
 
     def __init__(self) -> None:
         gc.collect()
-        self.descriptors = len(os.listdir("/proc/self/fd"))
+        self.descriptors = len(list(Path("/proc/self/fd").iterdir()))
         self.threads = threading.active_count()
         self.tasks = len(asyncio.all_tasks())
         ours = (type(thing) for thing in gc.get_objects())

@@ -54,9 +54,11 @@ async def failures_of(url: str, messages: list[Message], exchange: str | None = 
         try:
             await session.publish_many(messages, exchange, timeout=60)
         except PublishIncomplete as error:
-            assert error.published == len(messages) - len(error.failures)
-            return {message.body["n"]: failure for message, failure in error.failures}
-        return {}
+            failures, published = error.failures, error.published
+        else:
+            failures, published = [], len(messages)
+    assert published == len(messages) - len(failures)
+    return {message.body["n"]: failure for message, failure in failures}
 
 
 def check_arrived(url: str, expected: Iterable[int], note: Callable[[str], None]) -> None:

@@ -7,12 +7,12 @@ import asyncio
 import contextlib
 import faulthandler
 import itertools
-import os
 import signal
 import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fedora_messaging import aio, api
@@ -159,8 +159,8 @@ def many_loops() -> None:
 
     for _ in range(20):
         asyncio.run(once())
-    say("sessions", len(aio._shared))  # noqa: SLF001 - whether they pile up
-    say("descriptors", len(os.listdir("/proc/self/fd")))  # noqa: PTH208 - as above
+    say("sessions", len(aio._shared))  # whether they pile up
+    say("descriptors", len(list(Path("/proc/self/fd").iterdir())))
 
 
 def exit_in_a_plain_callback() -> None:
