@@ -14,7 +14,7 @@ from fedora_messaging.dialer import Dialer
 from fedora_messaging.exceptions import ConfigurationException, ConnectionException
 from fedora_messaging.transports.base import Address, ConnectionEvents
 from fedora_messaging.transports.memory import Broker
-from fedora_messaging.transports.memory import Connection as MemoryConnection
+from fedora_messaging.transports.memory_channel import Connection as MemoryConnection
 
 if TYPE_CHECKING:
     from pathlib import Path

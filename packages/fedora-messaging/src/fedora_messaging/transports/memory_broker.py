@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 from ..topics import Bindings
@@ -29,6 +30,7 @@ class Stored:
     properties: bytes
     body: bytes
     redelivered: bool = False
+    position: int = 0  # in its queue, where it returns to
 
 
 @dataclass(eq=False, slots=True)
@@ -76,6 +78,7 @@ class Queue:
     messages: deque[Stored] = field(default_factory=deque)
     consumers: dict[str, Callable[[Queue, Stored], bool]] = field(default_factory=dict)
     cancelled: dict[str, Callable[[], None]] = field(default_factory=dict)
+    received: int = 0
 
     @property
     def arguments(self) -> Mapping[str, Any]:
@@ -92,6 +95,18 @@ class Queue:
     def rejects(self) -> bool:
         """Whether it refuses what comes when it is full, instead of dropping its oldest."""
         return self.arguments.get("x-overflow") in ("reject-publish", "reject-publish-dlx")
+
+    def append(self, stored: Stored) -> None:
+        """A new message."""
+        self.received += 1
+        stored.position = self.received
+        self.messages.append(stored)
+
+    def give_back(self, stored: Stored) -> None:
+        """One that was delivered returns to where it was."""
+        stored.redelivered = True
+        behind = sum(1 for one in takewhile(lambda one: one.position < stored.position, self.messages))
+        self.messages.insert(behind, stored)
 
     def drain(self) -> None:
         """Hand out as much as the consumers take, in turn."""
@@ -202,7 +217,7 @@ class State:
     def _put(self, queue: Queue, stored: Stored) -> None:
         if queue.full and queue.messages:
             self.dead_letter(queue, queue.messages.popleft())
-        queue.messages.append(stored)
+        queue.append(stored)
         queue.drain()
 
     def dead_letter(self, queue: Queue, stored: Stored) -> None:
