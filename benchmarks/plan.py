@@ -59,7 +59,7 @@ class Probe(Enum):
 
 @dataclass(frozen=True)
 class Scenario:
-    """One comparison. Its contestants run in the order given, round after round."""
+    """One comparison. Its contestants run in the order given, round after round: the limit next to ours."""
 
     name: str
     title: str
@@ -74,8 +74,8 @@ def _bare_publish(window: int = WINDOW) -> Task:
 def _consume(prefetch: int, *, asynchronous: bool, peer: bool) -> Mapping[Role, Task]:
     how = {"asynchronous": asynchronous}
     tasks = {
-        Role.LIMIT: Task("bare", 20_000, 1_000, True, {"task": "consume", "prefetch": prefetch}),
         Role.PEER: Task("consume", 1_500, 200, True, how),
+        Role.LIMIT: Task("bare", 20_000, 1_000, True, {"task": "consume", "prefetch": prefetch}),
         Role.OURS: Task("consume", 20_000, 1_000, True, how),
     }
     return {role: task for role, task in tasks.items() if peer or role is not Role.PEER}
@@ -86,8 +86,8 @@ SCENARIOS = (
         "blocking",
         "publish, one at a time",
         {
-            Role.LIMIT: Task("bare", 1_000, 50, options={"task": "round_trips"}),
             Role.PEER: Task("publish_blocking", 400, 20),
+            Role.LIMIT: Task("bare", 1_000, 50, options={"task": "round_trips"}),
             Role.OURS: Task("publish_blocking", 2_000, 50),
         },
     ),
@@ -95,9 +95,9 @@ SCENARIOS = (
         "threads",
         f"publish in {THREADS} threads",
         {
-            Role.LIMIT: _bare_publish(),
-            Role.NARROW: _bare_publish(THREADS),
             Role.PEER: Task("publish_threads", 800, 160, options={"threads": THREADS}),
+            Role.NARROW: _bare_publish(THREADS),
+            Role.LIMIT: _bare_publish(),
             Role.OURS: Task("publish_threads", 8_000, 160, options={"threads": THREADS}),
         },
     ),

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import matplotlib as mpl
 
@@ -14,7 +14,7 @@ from matplotlib import pyplot as plt
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from .plan import Bar, Figure
+from .plan import Bar
 from .report import Row, number
 from .table import what
 
@@ -26,7 +26,16 @@ if TYPE_CHECKING:
 OURS, PEER, BOUND = "#2f6db5", "#c9c4bb", "#b3261e"
 HEIGHT = 0.38
 
-Value = Callable[[Row, float | None], float | None]
+
+class Lengths(NamedTuple):
+    """How far the bars of a row and the mark of its bound reach; None where there is nothing to draw."""
+
+    ours: float | None
+    peer: float | None
+    bound: float | None
+
+
+Scale = Callable[[Row], Lengths]
 
 
 def draw(rows: Sequence[Row], path: Path, subtitle: str) -> None:
@@ -35,9 +44,9 @@ def draw(rows: Sequence[Row], path: Path, subtitle: str) -> None:
     cpu = [row for row in rows if row.figure.key == "cpu_us"]
     start = [row for row in rows if row.figure.key in ("seconds", "rss_mb")]
     panels = [
-        (speed, share_of_limit, "Speed, as a share of what a bare socket reaches (more is better)", False),
+        (speed, of_limit, "Speed, as a share of what a bare socket reaches (more is better)", False),
         (cpu, plain, "CPU of the client, µs a message (less is better; logarithmic)", True),
-        (start, share_of_peer, "Start and memory, as a share of 3.9.1 (less is better)", False),
+        (start, of_peer, "Start and memory, as a share of 3.9.1 (less is better)", False),
     ]
     panels = [panel for panel in panels if panel[0]]
     heights = [len(panel[0]) + 1.2 for panel in panels]
@@ -49,8 +58,8 @@ def draw(rows: Sequence[Row], path: Path, subtitle: str) -> None:
         squeeze=False,
     )
     figure.suptitle(f"fedora-messaging against the limit and against 3.9.1\n{subtitle}", fontsize=12)
-    for axis, (shown, value, title, logarithmic) in zip(axes[:, 0], panels, strict=True):
-        _panel(axis, shown, value, title, logarithmic=logarithmic)
+    for axis, (shown, scale, title, logarithmic) in zip(axes[:, 0], panels, strict=True):
+        _panel(axis, shown, scale, title, logarithmic=logarithmic)
     key = [
         Patch(color=OURS, label="this library"),
         Patch(color=PEER, label="3.9.1 (* what its users do instead)"),
@@ -62,44 +71,38 @@ def draw(rows: Sequence[Row], path: Path, subtitle: str) -> None:
     plt.close(figure)
 
 
-def share_of_limit(row: Row, value: float | None) -> float | None:
-    """The share of the limit's speed: for a latency the limit's to ours, so that more is always better."""
-    if not value or not row.limit:
-        return None
-    return row.limit / value if row.figure.key == "p50_us" else value / row.limit
+def of_limit(row: Row) -> Lengths:
+    """Shares of the limit's speed: for a latency the limit's to ours, so that more is always better."""
+    shares = Lengths(row.ratio, _quotient(row.peer, row.limit), row.figure.bound)
+    return Lengths(*(_quotient(1, share) for share in shares)) if row.figure.key == "p50_us" else shares
 
 
-def share_of_peer(row: Row, value: float | None) -> float | None:
-    """The value as a share of the peer's."""
-    return value / row.peer if value is not None and row.peer else None
+def of_peer(row: Row) -> Lengths:
+    """Shares of the peer's value."""
+    if row.figure.bar is Bar.AT_MOST_OF_PEER:
+        return Lengths(row.ratio, _quotient(row.peer, row.peer), row.figure.bound)
+    return Lengths(*(_quotient(value, row.peer) for value in plain(row)))
 
 
-def plain(row: Row, value: float | None) -> float | None:  # noqa: ARG001 - one signature for all panels
-    """The value itself."""
-    return value
+def plain(row: Row) -> Lengths:
+    """The values themselves."""
+    return Lengths(row.ours, row.peer, row.figure.bound if row.figure.bar is Bar.AT_MOST else None)
 
 
-def bound_value(row: Row) -> float | None:
-    """The bound in the unit of the figure itself."""
-    figure: Figure = row.figure
-    if figure.bar is None:
-        return None
-    if figure.bar is Bar.AT_MOST:
-        return figure.bound
-    against = row.peer if figure.bar is Bar.AT_MOST_OF_PEER else row.limit
-    return figure.bound * against if against else None
+def _quotient(value: float | None, by: float | None) -> float | None:
+    return value / by if value is not None and by else None
 
 
-def _panel(axis: Axes, rows: Sequence[Row], value: Value, title: str, *, logarithmic: bool) -> None:
+def _panel(axis: Axes, rows: Sequence[Row], scale: Scale, title: str, *, logarithmic: bool) -> None:
     if logarithmic:
         axis.set_xscale("log")
         axis.xaxis.set_major_formatter("{x:g}")
     for position, row in enumerate(rows):
-        _pair(axis, position, row, value)
-        bound = value(row, bound_value(row))
-        if bound is not None:
+        lengths = scale(row)
+        _pair(axis, position, row, lengths)
+        if lengths.bound is not None:
             ends = position - HEIGHT * 1.15, position + HEIGHT * 0.15
-            axis.plot((bound, bound), ends, color=BOUND, linewidth=2.5, solid_capstyle="butt")
+            axis.plot((lengths.bound, lengths.bound), ends, color=BOUND, linewidth=2.5, solid_capstyle="butt")
     if not logarithmic:
         axis.axvline(1, color="#777777", linewidth=1, linestyle=":", zorder=0)
     axis.set_yticks(range(len(rows)), [what(row.scenario) for row in rows])
@@ -111,17 +114,16 @@ def _panel(axis: Axes, rows: Sequence[Row], value: Value, title: str, *, logarit
     axis.set_xlim(*((1, right * 1.8) if logarithmic else (0, right * 1.1)))
 
 
-def _pair(axis: Axes, position: int, row: Row, value: Value) -> None:
+def _pair(axis: Axes, position: int, row: Row, lengths: Lengths) -> None:
     """Ours above, labelled at its root where the bound's mark cannot cover it; the peer below."""
-    ours, theirs = value(row, row.ours), value(row, row.peer)
     key = row.figure.key
-    if ours is not None:
+    if lengths.ours is not None:
         y = position - HEIGHT / 2
-        axis.barh(y, ours, HEIGHT, color=OURS)
+        axis.barh(y, lengths.ours, HEIGHT, color=OURS)
         at_axis = axis.get_yaxis_transform()
         text = number(key, row.ours)
         axis.text(0.008, y, text, transform=at_axis, color="white", va="center", fontsize=8)
-    if theirs is not None:
-        axis.barh(position + HEIGHT / 2, theirs, HEIGHT, color=PEER)
+    if lengths.peer is not None:
+        axis.barh(position + HEIGHT / 2, lengths.peer, HEIGHT, color=PEER)
         text = f"  {number(key, row.peer)}{' *' if row.peer_is_another else ''}"
-        axis.annotate(text, (theirs, position + HEIGHT / 2), va="center", fontsize=8)
+        axis.annotate(text, (lengths.peer, position + HEIGHT / 2), va="center", fontsize=8)

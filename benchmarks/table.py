@@ -61,8 +61,9 @@ def notes(rows: Sequence[Row]) -> list[str]:
     if any(row.peer_is_another and row.peer is not None for row in rows):
         said.append("* 3.9.1 has no such call: what one gets from api.publish, alone or in threads, instead.")
     said += [
-        f"The bare socket with no more than {THREADS} unconfirmed: {number('rate', row.narrow)}."
+        f"The bare socket with no more than {THREADS} unconfirmed: {number('rate', row.narrow)}, "
+        f"{row.narrow / row.limit:.2f} of the limit."
         for row in rows
-        if row.narrow is not None and row.figure.key == "rate"
+        if row.narrow and row.limit and row.figure.key == "rate"
     ]
     return said

@@ -268,6 +268,24 @@ def test_the_json_file_holds_every_sample() -> None:
     assert read["errors"] == ["idle, peer: gone"]
 
 
+@pytest.mark.parametrize(
+    ("scale", "row", "lengths"),
+    [
+        (plot.of_limit, row_of("threads", "rate", 10_000, 750, 6_000), (0.6, 0.075, 0.5)),
+        (plot.of_limit, row_of("blocking", "p50_us", 400, 2_000, 500), (0.8, 0.2, 1 / 1.5)),
+        (plot.of_limit, row_of("threads", "rate", 10_000, 750, None), (None, 0.075, 0.5)),
+        (plot.plain, row_of("blocking", "cpu_us", 20, 1_300, 150), (150, 1_300, 200)),
+        (plot.plain, row_of("many", "cpu_us", 20, 1_300, 25), (25, None, None)),
+        (plot.of_peer, row_of("help", "seconds", None, 0.4, 0.1), (0.25, 1, 0.25)),
+        (plot.of_peer, row_of("idle", "rss_mb", None, 60, 45), (0.75, 1, 0.75)),
+    ],
+)
+def test_bars_and_bounds_share_one_scale(
+    scale: plot.Scale, row: report.Row, lengths: tuple[float | None, ...]
+) -> None:
+    assert scale(row) == pytest.approx(lengths)
+
+
 @pytest.mark.parametrize("names", [["idle"], ["many"], [scenario.name for scenario in SCENARIOS]])
 def test_the_plot_is_drawn_of_whatever_was_measured(names: list[str], tmp_path: Path) -> None:
     samples = made_up(Random(3))
