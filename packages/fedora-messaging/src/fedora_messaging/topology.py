@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: MIT
 """What a consumer needs on the broker before it can consume, and declaring it.
 
-The names are the configuration's: ``exchanges``, ``queues``, ``bindings``. The queue named ``""`` gets its name
+The names are the configuration's: ``exchanges``, ``queues``, ``bindings``. A binding counts for the queue that it
+names, if that is consumed, and is not made otherwise, as it always was. The queue named ``""`` gets its name
 from the broker, and a new one each time.
 """
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class Topology:
@@ -32,7 +36,7 @@ class Topology:
 
     def only(self, queue: str) -> Topology:
         """The part that the queue of this (configured) name needs."""
-        bindings = [binding for binding in self.bindings if binding.get("queue", queue) == queue]
+        bindings = [binding for binding in self.bindings if binding.get("queue", "") == queue]
         return Topology(self.exchanges, {queue: self.queues[queue]}, bindings, self.passive)
 
     async def declare(self, connection: Connection) -> dict[str, str]:
@@ -57,13 +61,15 @@ class Topology:
         return names
 
     async def _bind(self, channel: Channel, binding: Mapping[str, Any], names: Mapping[str, str]) -> None:
-        queues = [binding["queue"]] if "queue" in binding else list(names)
-        for queue in queues:
-            queue = names.get(queue, queue)  # noqa: PLW2901
-            for topic in binding["routing_keys"]:
-                description = f"{queue} to {binding['exchange']} for {topic!r}"
-                done = channel.bind(queue, binding["exchange"], topic, binding.get("arguments"))
-                await _refusable(done, "binding", description)
+        """Bind the queue that it names (``""`` when it names none), if that is one of those declared here."""
+        queue = names.get(binding.get("queue", ""))
+        if queue is None:
+            _log.info("Not bound, since no queue of that name is consumed: %s", dict(binding))
+            return
+        for topic in binding["routing_keys"]:
+            description = f"{queue} to {binding['exchange']} for {topic!r}"
+            done = channel.bind(queue, binding["exchange"], topic, binding.get("arguments"))
+            await _refusable(done, "binding", description)
 
 
 async def _refusable(answer: Awaitable[T], kind: str, description: str) -> T:
