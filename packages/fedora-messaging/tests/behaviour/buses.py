@@ -7,6 +7,7 @@ itself. Nothing is asserted here.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import time
@@ -20,7 +21,7 @@ from fedora_messaging.transports.base import Outgoing
 from fedora_messaging.transports.memory import Broker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from fedora_messaging.private_node import PrivateNode
 
@@ -89,12 +90,13 @@ def settings(bus: Bus, *queues: str, **more: Any) -> dict[str, Any]:
         "amqp_url": bus.url,
         "queues": dict.fromkeys(queues, DURABLE),
         "bindings": [],
+        "passive_declares": True,
         **more,
     }
 
 
 class MemoryBus:
-    """``memory:``"""
+    """The scheme ``memory:``."""
 
     reason = "connection refused"
 
@@ -147,8 +149,7 @@ class MemoryBus:
 
     def unbind(self, queue: str, topic: str) -> None:
         with self.broker.lock:
-            self.state.exchanges["amq.topic"].unbind(self.state.queues[queue])
-        del topic
+            self.state.exchanges["amq.topic"].unbind(self.state.queues[queue], topic)
 
     def forbid(self, word: str) -> None:
         self.broker.forbid("amq.topic", f"{word}.#")
@@ -172,20 +173,34 @@ class RabbitBus:
         self.node = node
         self.url = url
         self.limit: str | None = None
+        self._connection: pika.BlockingConnection | None = None
         self.vhost = urlsplit(url).path.removeprefix("/")
         with socket.socket() as held:  # closed at once; nobody takes a port out of this range by chance
             held.bind(("127.0.0.1", 0))
             self.away = f"amqp://127.0.0.1:{held.getsockname()[1]}/"
         self.refusing = url.replace("guest:guest", "guest:wrong")
 
+    def close(self) -> None:
+        """End the connection that looks on."""
+        connection, self._connection = self._connection, None
+        if connection is not None and connection.is_open:
+            connection.close()
+
+    @contextlib.contextmanager
+    def _channel(self) -> Iterator[Any]:
+        if self._connection is None or not self._connection.is_open:
+            self._connection = pika.BlockingConnection(pika.URLParameters(f"{self.url}?heartbeat=0"))
+        channel = self._connection.channel()
+        try:
+            yield channel
+        finally:
+            if channel.is_open:
+                channel.close()
+
     def _do(self, method: str, *args: Any, **kwargs: Any) -> Any:
         """One method on a channel of its own."""
-        connection = pika.BlockingConnection(pika.URLParameters(self.url))
-        try:
-            return getattr(connection.channel(), method)(*args, **kwargs)
-        finally:
-            if connection.is_open:
-                connection.close()
+        with self._channel() as channel:
+            return getattr(channel, method)(*args, **kwargs)
 
     def exchange(self, name: str, kind: str = "topic") -> None:
         self._do("exchange_declare", name, kind, durable=True)
@@ -202,13 +217,11 @@ class RabbitBus:
         self._do("basic_publish", "", queue, body, pika.BasicProperties(**properties))
 
     def take(self, queue: str) -> list[Taken]:
-        connection = pika.BlockingConnection(pika.URLParameters(self.url))
-        channel = connection.channel()
         taken = []
-        while (got := channel.basic_get(queue, auto_ack=True))[0] is not None:
-            method, properties, body = got
-            taken.append(Taken(method.routing_key, body, properties, method.redelivered))
-        connection.close()
+        with self._channel() as channel:
+            while (got := channel.basic_get(queue, auto_ack=True))[0] is not None:
+                method, properties, body = got
+                taken.append(Taken(method.routing_key, body, properties, method.redelivered))
         return taken
 
     def waiting(self, queue: str) -> int:
@@ -234,6 +247,7 @@ class RabbitBus:
         )
 
     def kill_connections(self) -> None:
+        self.close()
         self.node.evaluate(
             f'[exit(element(6, C), kill) || C <- rabbit_connection_tracking:list(<<"{self.vhost}">>)]'
         )

@@ -25,3 +25,4 @@ def bus(request: pytest.FixtureRequest) -> Iterator[Bus]:
     rabbit = RabbitBus(request.getfixturevalue("rabbitmq"), url)
     yield rabbit
     rabbit.unblock()
+    rabbit.close()
