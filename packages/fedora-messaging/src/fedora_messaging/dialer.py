@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-LASTING = 1.0  # seconds after which a connection counts as one that worked, and the pauses begin anew
+LASTING = 1.0  # seconds after which a connection counts as one that worked
+_FLEETING = 3.0  # seconds to pause at most before the next connection, when one after the other does not last
 
 
 class Dialer:
@@ -41,7 +42,7 @@ class Dialer:
         self._next = 0
         self._down_since: float | None = None
         self._up_since = float("-inf")
-        self._pauses: Iterator[float] | None = None  # None: connect at once
+        self._fleeting: Iterator[float] | None = None  # pauses after connections that did not last
         self.last_error: ConnectionException | None = None
         self.connections = 0
 
@@ -56,9 +57,9 @@ class Dialer:
         Raises ``ConnectionException`` of the last attempt, ``ConfigurationException``.
         """
         first = self.connections == 0
-        if self._pauses is not None:
-            await asyncio.sleep(next(self._pauses))
-        pauses = self._pauses = self._pauses or delays()
+        if self._fleeting is not None:
+            await asyncio.sleep(next(self._fleeting))
+        pauses = delays()
         retry_delay = self._option("retry_delay", None)
         tried = 0
         while True:
@@ -68,7 +69,6 @@ class Dialer:
             tried += 1
             assert self.last_error is not None  # noqa: S101 - a round without a connection sets it
             if first and (permanent or (attempts is not None and tried >= attempts)):
-                self._pauses = None
                 raise self.last_error
             self._note_failure()
             pause = next(pauses)
@@ -84,7 +84,9 @@ class Dialer:
         self.last_error = error
         self._down_since = time.monotonic()
         if self._down_since - self._up_since >= LASTING:
-            self._pauses = None
+            self._fleeting = None
+        elif self._fleeting is None:
+            self._fleeting = delays(limit=_FLEETING)
         _log.warning("Lost the connection for %s: %s; connecting again", self._purpose, error)
 
     async def _round(self, events: ConnectionEvents) -> tuple[Connection | None, bool]:
