@@ -78,7 +78,15 @@ def create(name: str, pinned: Iterable[str]) -> Environment:
             uv("venv", "--python", sys.executable, str(environment.home / "venv"))
             listed = environment.home / "requirements.txt"
             listed.write_text(requirements)
-            uv("pip", "install", "--no-deps", "--python", str(environment.python), "--requirement", str(listed))
+            uv(
+                "pip",
+                "install",
+                "--no-deps",
+                "--python",
+                str(environment.python),
+                "--requirement",
+                str(listed),
+            )
     return environment
 
 

@@ -68,4 +68,6 @@ def _fetch(environment: Environment, wanted: list[str]) -> None:
         assert fetched.returncode == 0, fetched.stderr
         for archive in Path(folder).iterdir():
             with tarfile.open(archive) as tar:
-                tar.extractall(environment.sources, filter="data")
+                # Not as an argument: Debian 12 has Python 3.11.2, which does not know it.
+                tar.extraction_filter = getattr(tarfile, "data_filter", None)
+                tar.extractall(environment.sources)

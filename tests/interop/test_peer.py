@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pika
 import pytest
 
-from tests.interop import schema_environment
-from tests.interop.environments import cached, pins_of, python_of, virtualenv
+from tests.interop import environments, schema_environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -84,9 +83,9 @@ class Side:
 
 @pytest.fixture(scope="module")
 def pythons() -> dict[str, Path]:
-    with cached("peer", pins_of(PINS), lambda home: virtualenv(home, PINS)) as home:
-        peer = python_of(home)
-    return {"3.9.1": peer, "ours": schema_environment.build([]).python}
+    peer = environments.create("peer", environments.pins(PINS))
+    environments.check(peer)
+    return {"3.9.1": peer.python, "ours": schema_environment.installed().python}
 
 
 @pytest.fixture
