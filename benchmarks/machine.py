@@ -15,6 +15,7 @@ VERSIONS = (
 )
 #: Of ours, those that a message passes through; the workspace holds tools as well.
 RELEVANT = (
+    "jsonschema_rs",
     "fedora-messaging",
     "pika",
     "msgspec",
