@@ -20,7 +20,6 @@ RELEVANT = (
     "pika",
     "msgspec",
     "jsonschema",
-    "jsonschema-rs",
     "blinker",
     "click",
     "uvloop",
