@@ -72,7 +72,7 @@ def test_attempts_are_few_and_two_lines_tell_of_them(
                 else:
                     assert 6 <= attempts <= 20, "by two connections"
                 await publishing
-                await soon(lambda: seen.all_of([0, 1]), "both messages")
+                await seen.has([0, 1])
 
     asyncio.run(scenario())
     starts = Counter(" ".join(line.split()[:3]) for line in warnings(caplog))
@@ -120,7 +120,7 @@ def test_a_first_connection_waits_for_a_broker_that_is_not_ready(
                 assert not listening.done()
                 proxy.answer(Mode.FORWARD)
                 await publishing
-                await soon(lambda: seen.all_of([0]), "the message")
+                await seen.has([0])
                 listening.cancel()
                 await asyncio.wait([listening])
 
@@ -159,7 +159,7 @@ def test_a_dead_first_host_is_passed_over(amqp_url: str, caplog: pytest.LogCaptu
         conf = settings("", amqp_urls=[NOWHERE, amqp_url])
         async with Session(conf) as session, consuming(session, seen):
             await session.publish(numbered([0])[0])
-            await soon(lambda: seen.all_of([0]), "the message")
+            await seen.has([0])
 
     asyncio.run(scenario())
     assert not warnings(caplog)
@@ -214,7 +214,7 @@ class Footprint:
         self.tasks = len(asyncio.all_tasks())
         ours = (type(thing) for thing in gc.get_objects())
         self.objects = Counter(
-            kind.__name__ for kind in ours if kind.__module__.startswith(("fedora_m", "pika"))
+            kind.__name__ for kind in ours if str(kind.__module__).startswith(("fedora_m", "pika"))
         )
 
 
@@ -237,10 +237,10 @@ def test_fifty_reconnections_leave_nothing_behind(
                 async def reconnect(times: range) -> Footprint:
                     for n in times:
                         await session.publish(numbered([n])[0], timeout=60)
-                        await soon(lambda n=n: seen.all_of([n]), f"message {n}")
+                        await seen.has([n])
                         await asyncio.to_thread(proxy.sever, reset=bool(n % 2))
-                        reconnects = 2 * (n + 1)
-                        await soon(lambda r=reconnects: session.statistics.reconnects == r, "both lost")
+                        while session.statistics.reconnects < 2 * (n + 1):
+                            await asyncio.sleep(0.01)
                     await session.publish(numbered([1000])[0], timeout=60)
                     await soon(lambda: session.statistics.consuming, "consuming")
                     await soon(lambda: proxy.open_links == 2, "the old links are gone")
