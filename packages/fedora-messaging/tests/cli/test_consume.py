@@ -107,7 +107,7 @@ def end(process: subprocess.Popen[str]) -> tuple[int, str, str]:
         ("exit", 13, "Error: the callback raised SystemExit: 5 (script.py", 1),
     ],
 )
-def test_the_callback_decides_how_it_ends(  # noqa: PLR0917 - a table of four columns
+def test_the_callback_decides_how_it_ends(
     consumer: Any, bus: Any, callback: str, topic: str, code: int, said: str, left: int
 ) -> None:
     process = consumer(callback)

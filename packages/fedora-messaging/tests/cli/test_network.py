@@ -139,7 +139,7 @@ def test_certificates_that_are_good(serve: Any, tmp_path: Path) -> None:
         ("other.example", 90, ["ok", "FAIL"], "is for other.example"),
     ],
 )
-def test_certificates_that_are_not(  # noqa: PLR0917 - a table of four columns
+def test_certificates_that_are_not(
     serve: Any, tmp_path: Path, identity: str, ends: float, statuses: list[str], words: str
 ) -> None:
     port = serve(CA.issue_cert(identity, not_before=days(-9), not_after=days(ends)))

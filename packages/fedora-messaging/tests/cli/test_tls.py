@@ -86,7 +86,7 @@ def test_logs_in_by_certificate(command: Any, secure: Secure) -> None:
         ("amqps://guest:wrong@localhost:{amqps}/", "app", "ca", "refused the user 'guest'"),
     ],
 )
-def test_a_mismatch_is_14_and_one_line(  # noqa: PLR0917 - a table of four columns
+def test_a_mismatch_is_14_and_one_line(
     command: Any, secure: Secure, url: str, certificate: str, ca: str, words: str
 ) -> None:
     command.configure(url.format(**secure.node.ports), secure.tls(certificate, ca))
