@@ -239,7 +239,7 @@ class Session:
         What is not settled at the end returns to its queue. Arguments and errors are those of :meth:`consume`.
         """
         async with self._consumer(bindings, queues) as consumer:
-            yield consumer.deliveries()
+            yield consumer
 
     @contextlib.asynccontextmanager
     async def _consumer(self, bindings: Any, queues: Any) -> AsyncIterator[Consumer]:

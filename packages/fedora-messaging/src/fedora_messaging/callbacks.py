@@ -80,7 +80,7 @@ def _settle(delivery: Delivery, verdict: Verdict) -> None:
 
 
 async def _run_async(consumer: Consumer, callback: Callable[[Message], Any]) -> BaseException | None:
-    async for delivery in consumer.deliveries():
+    async for delivery in consumer:
         error: BaseException | None = None
         try:
             await callback(delivery.message)
@@ -102,7 +102,7 @@ async def _run_plain(consumer: Consumer, callback: Callable[[Message], Any]) -> 
     worker = _Worker(callback, consumer)
     worker.start()
     try:
-        async for delivery in consumer.deliveries():
+        async for delivery in consumer:
             worker.give(delivery)
     finally:
         await worker.finish()

@@ -95,19 +95,25 @@ class Consumer(ConnectionEvents):
         self._connection = await self._dialer.dial(self, self._dialer.attempts)
         await self._subscribe(self._connection)
 
-    async def deliveries(self) -> AsyncIterator[Delivery]:
-        """Deliveries, as they come. Ends after :meth:`stop`; raises what ended the consumer otherwise."""
-        while True:
-            while self._inbox and not self._stopping:
+    def __aiter__(self) -> AsyncIterator[Delivery]:
+        """Deliveries, as they come. Ends after :meth:`stop`; raises what ended the consumer otherwise.
+
+        No generator: one that waits for the next delivery may be cancelled, and ask again later.
+        """
+        return self
+
+    async def __anext__(self) -> Delivery:
+        while not self._stopping:
+            if self._inbox:
                 delivery = self._inbox.popleft()
                 if delivery.open():
-                    yield delivery
-            if self._stopping:
-                return
-            if self._fatal is not None:
+                    return delivery
+            elif self._fatal is not None:
                 raise self._fatal
-            self._arrived.clear()
-            await self._arrived.wait()
+            else:
+                self._arrived.clear()
+                await self._arrived.wait()
+        raise StopAsyncIteration
 
     def stop(self) -> None:
         """Hand out nothing more."""

@@ -125,6 +125,8 @@ def test_no_more_are_out_than_is_asked_for(bus: Bus) -> None:
                 await asyncio.wait_for(anext(deliveries), 0.2)
             for delivery in held:
                 delivery.ack()
+            third = await anext(deliveries)  # who gave up waiting may wait again
+            assert third.message.body["n"] == 2
 
     run(work())
     assert numbers_in(bus) == [2, 3, 4]
@@ -337,8 +339,8 @@ def test_consuming_goes_on_after_the_connection_was_lost(bus: Bus) -> None:
                 await asyncio.to_thread(fill, bus, range(n, n + 1))
                 assert await asyncio.to_thread(eventually, lambda: len(set(seen)) == n + 1)  # noqa: B023
                 await asyncio.to_thread(bus.kill_connections)
-            assert await asyncio.to_thread(eventually, lambda: session.statistics.consuming)
-            assert session.statistics.reconnects == 3
+                while session.statistics.reconnects <= n or not session.statistics.consuming:
+                    await asyncio.sleep(0.01)
             session.stop_consuming()
             await consuming
 
