@@ -48,7 +48,17 @@ def test_loading_the_plugin_loads_nothing_else() -> None:
 def pytest_run(folder: Path, test: str) -> subprocess.CompletedProcess[str]:
     """Run a test of somebody else's, in whose folder nothing of ours is known but the installed library."""
     (folder / "test_application.py").write_text(test)
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", "--rootdir", folder, folder]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-p",
+        "no:cacheprovider",
+        "-q",
+        "--rootdir",
+        str(folder),
+        str(folder),
+    ]
     return subprocess.run(command, capture_output=True, text=True, cwd=folder, check=False)
 
 

@@ -111,7 +111,11 @@ class Bus:
             "fedora_messaging_severity": 20,
             "sent-at": "2019-07-30T19:12:22+00:00",
         }
-        told = {"content_type": "application/json", "content_encoding": "utf-8", "message_id": f"id-{topic}"}
+        told: dict[str, Any] = {
+            "content_type": "application/json",
+            "content_encoding": "utf-8",
+            "message_id": f"id-{topic}",
+        }
         told |= {"headers": headers, **properties}
         self.channel.basic_publish(exchange, topic, body, pika.BasicProperties(**told), mandatory=True)
 

@@ -15,7 +15,7 @@ from fedora_messaging.transports.base import Address
 
 KEPT = {"durable": True, "auto_delete": False, "exclusive": False, "arguments": {}}
 TOPIC = {"type": "topic", "durable": True, "auto_delete": False, "arguments": {}}
-QUEUE = {
+QUEUE: dict[str, Any] = {
     "queues": {"work": KEPT},
     "bindings": [{"queue": "work", "exchange": "amq.topic", "routing_keys": ["a.#"]}],
 }

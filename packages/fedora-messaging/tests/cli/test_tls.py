@@ -39,7 +39,7 @@ def secure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secure]:
     for name, issuer in (("server", ca), ("app", ca), ("unknown", ca), ("stranger", other)):
         certificate = issuer.issue_cert("localhost", common_name=name)
         certificate.private_key_and_cert_chain_pem.write_to_path(folder / f"{name}.pem")
-    settings = {
+    settings: dict[str, str | bool] = {
         "ssl_options.cacertfile": str(folder / "ca.pem"),
         "ssl_options.certfile": str(folder / "server.pem"),
         "ssl_options.keyfile": str(folder / "server.pem"),

@@ -57,6 +57,7 @@ def owner(folder: Path, processes: Any) -> Iterator[Owner]:
             text=True,
         )
         started.append(process)
+        assert process.stdout is not None
         told = json.loads(process.stdout.readline())
         return {
             "process": process,

@@ -240,9 +240,10 @@ def test_another_user_runs_one_beside_ours_and_nothing_of_it_outlives_a_killed_o
     node: PrivateNode, readable_python: list[str], processes: Any
 ) -> None:
     """As an ordinary user too, if this is run by root; same node name, same machine, and neither knows of the other."""
-    process = subprocess.Popen(  # type: ignore[call-overload]
+    process = subprocess.Popen(
         [*readable_python, "-c", SCRIPT], stdin=PIPE, stdout=PIPE, text=True, **as_ordinary_user()
     )
+    assert process.stdout is not None
     guard, folder, user = process.stdout.readline().split()
     assert int(user) != 0
     assert Path(folder).stat().st_uid == int(user)
