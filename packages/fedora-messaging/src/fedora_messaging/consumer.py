@@ -174,8 +174,11 @@ class Consumer(ConnectionEvents):
                 level = logging.DEBUG if said == str(error) else logging.WARNING
                 said = str(error)
                 _log.log(level, "Cannot consume again yet: %s; trying again", error)
-            except (ChannelClosed, NoFreeChannels, ConnectionException) as error:
+            except (ChannelClosed, NoFreeChannels) as error:
                 _log.info("Cannot consume again yet: %s; trying again", error)
+            except ConnectionException as error:
+                _log.info("Cannot consume again yet: %s; connecting again", error)
+                await self._hang_up()  # perhaps it was lost before the dialer returned it: nobody says so twice
             else:
                 return
             await asyncio.sleep(next(pauses))
