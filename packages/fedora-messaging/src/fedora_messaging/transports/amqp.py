@@ -115,6 +115,7 @@ class Connection:
         self._events: ConnectionEvents | None = events
         self.body_limit = 0  # bytes of a body that fit in a frame: known after the handshake
         self._stream: Stream | None = None
+        self._blocked = False
         self._closed = asyncio.get_running_loop().create_future()
 
     def opened(self, stream: Stream) -> None:
@@ -138,10 +139,12 @@ class Connection:
         return ConnectionException(reason=reason, permanent=permanent)
 
     def _on_blocked(self, _stream: object, method: Any) -> None:
+        self._blocked = True
         if self._events is not None:
             self._events.blocked(method.method.reason)
 
     def _on_unblocked(self, _stream: object, _method: object) -> None:
+        self._blocked = False
         if self._events is not None:
             self._events.unblocked()
 
@@ -188,7 +191,8 @@ class Connection:
         try:
             if self._stream.is_open:
                 self._stream.close()
-            await asyncio.wait_for(asyncio.shield(self._closed), _GOODBYE)
+            # a broker that has blocked us reads nothing, and no goodbye either
+            await asyncio.wait_for(asyncio.shield(self._closed), 0 if self._blocked else _GOODBYE)
         except (TimeoutError, exceptions.AMQPError):
             self._stream.abort(exceptions.StreamLostError("no answer to our goodbye"))
 
