@@ -180,7 +180,7 @@ def test_passive_declares_need_no_permission(bus: Any) -> None:
 
 def test_exchanges_that_the_configuration_would_declare(bus: Any) -> None:
     bindings = [{"queue": "work", "exchange": "own", "routing_keys": ["#"]}]
-    settings = {"exchanges": {"own": TOPIC}, "queues": {"work": KEPT}, "bindings": bindings}
+    settings: dict[str, Any] = {"exchanges": {"own": TOPIC}, "queues": {"work": KEPT}, "bindings": bindings}
     findings = examine(bus.url, publish_exchange="own", **settings)
     assert said(findings) == {**ALL_WELL, "publish": "note"}
 
