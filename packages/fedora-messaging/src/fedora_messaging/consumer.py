@@ -178,7 +178,8 @@ class Consumer(ConnectionEvents):
                 _log.info("Cannot consume again yet: %s; trying again", error)
             except ConnectionException as error:
                 _log.info("Cannot consume again yet: %s; connecting again", error)
-                await self._hang_up()  # perhaps it was lost before the dialer returned it: nobody says so twice
+                # It may have been lost before the dialer returned it, and nobody says so twice.
+                await self._hang_up()
             else:
                 return
             await asyncio.sleep(next(pauses))
