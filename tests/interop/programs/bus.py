@@ -27,6 +27,10 @@ def described(one: message.Message) -> dict[str, Any]:
         "encoded": one._encoded_body.decode(),
         "summary": one.summary,
         "usernames": one.usernames,
+        "packages": one.packages,
+        "groups": one.groups,
+        "url": one.url,
+        "avatar": one.agent_avatar,
         "text": str(one),
     }
 
@@ -49,7 +53,8 @@ def consume(count: int, queue: str) -> list[dict[str, Any]]:
         if len(got) == count:
             raise exceptions.HaltConsumer
 
-    settings = {"durable": True, "auto_delete": False, "exclusive": False, "arguments": {}}
+    dead = {"x-dead-letter-exchange": "dead"}
+    settings = {"durable": True, "auto_delete": False, "exclusive": False, "arguments": dead}
     with contextlib.suppress(exceptions.HaltConsumer):
         api.consume(callback, bindings=[], queues={queue: settings})
     return got

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 from fedora_messaging import config, exceptions, message
@@ -23,6 +24,10 @@ def decide(one: message.Message) -> None:
         raise exceptions.Drop
     if decision == "halt":
         raise exceptions.HaltConsumer(exit_code=7, reason="told so")
+    if decision == "again":
+        raise exceptions.HaltConsumer(exit_code=8, requeue=True)
+    if decision == "crash":
+        raise RuntimeError("told so")
 
 
 class Decider:
@@ -37,4 +42,13 @@ class Decider:
 
 async def later(one: message.Message) -> None:
     """The same, as a coroutine."""
+    await asyncio.sleep(0.01)
     decide(one)
+
+
+class LaterDecider:
+    """A class whose call is a coroutine."""
+
+    async def __call__(self, one: message.Message) -> None:
+        await asyncio.sleep(0)
+        decide(one)
