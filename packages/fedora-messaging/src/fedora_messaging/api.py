@@ -140,8 +140,14 @@ def consume(
     """
     target = resolve(callback)
     loop = background(publish)
-    with _monitored(loop), _ended_by_signals(loop):
-        loop.wait_for(loop.session.consume(target, bindings, queues))
+    with _monitored(loop), _ended_by_signals(loop) as ended:
+
+        async def run() -> None:
+            # Up to its first await, consume() gets to where stop_consuming() finds it.
+            if not ended.is_set():
+                await loop.session.consume(target, bindings, queues)
+
+        loop.wait_for(run())
 
 
 @contextlib.contextmanager
@@ -162,10 +168,11 @@ def _monitored(loop: Background) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _ended_by_signals(loop: Background) -> Iterator[None]:
-    """In the main thread: let the first SIGINT or SIGTERM end consuming in order."""
+def _ended_by_signals(loop: Background) -> Iterator[threading.Event]:
+    """In the main thread: let the first SIGINT or SIGTERM end consuming in order. Says whether one has come."""
+    ended = threading.Event()
     if threading.current_thread() is not threading.main_thread():
-        yield
+        yield ended
         return
     previous: dict[signal.Signals, Any] = {}
 
@@ -175,11 +182,12 @@ def _ended_by_signals(loop: Background) -> Iterator[None]:
 
     def end(_number: int, _frame: FrameType | None) -> None:
         restore()
+        ended.set()
         loop.call(loop.session.stop_consuming)
 
     for number in (signal.SIGINT, signal.SIGTERM):
         previous[number] = signal.signal(number, end)
     try:
-        yield
+        yield ended
     finally:
         restore()
