@@ -15,6 +15,7 @@ from ..exceptions import ConfigurationException
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from importlib.metadata import EntryPoint
 
     from .base import Address, Transport
 
@@ -34,7 +35,10 @@ def for_address(address: Address) -> Transport:
 
 @cache
 def transport_class(scheme: str) -> Callable[[Address], Transport]:
-    """The transport class of a URL scheme. Raises ``ConfigurationException`` for one that nobody provides."""
+    """The transport class of a URL scheme.
+
+    Raises ``ConfigurationException`` for one that nobody provides, or whose package cannot be imported.
+    """
     if scheme in _OWN:
         own = import_module(f"{__name__}.{_OWN[scheme]}")
         return cast("Callable[[Address], Transport]", own.Transport)
@@ -43,6 +47,15 @@ def transport_class(scheme: str) -> Callable[[Address], Transport]:
     found = entry_points(group=ENTRY_POINTS)
     for entry in found:
         if entry.name == scheme:
-            return cast("Callable[[Address], Transport]", entry.load())
+            return _load(entry)
     known = ", ".join(sorted({entry.name for entry in found} | set(_OWN)))
     raise ConfigurationException(f"amqp_url: no transport for the scheme {scheme!r}; there are {known}")
+
+
+def _load(entry: EntryPoint) -> Callable[[Address], Transport]:
+    try:
+        return cast("Callable[[Address], Transport]", entry.load())
+    except Exception as error:  # whatever a foreign package raises while it is imported
+        raise ConfigurationException(
+            f"amqp_url: the transport for the scheme {entry.name!r}, {entry.value}, cannot be imported: {error}"
+        ) from error
