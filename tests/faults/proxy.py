@@ -159,15 +159,30 @@ class Proxy:
 
     def sever(self, *, reset: bool) -> None:
         """End all connections at once: by FIN, or with ``reset`` by RST."""
-        self._do(lambda: [link.end(reset=reset) for link in self._links])
+
+        def end() -> None:
+            for link in self._links:
+                link.end(reset=reset)
+
+        self._do(end)
 
     def stall(self, *ways: Way) -> None:
         """Pass nothing on; both ways when none is named. Connections stay open."""
-        self._do(lambda: [self._open[way].clear() for way in ways or Way])
+
+        def close() -> None:
+            for way in ways or Way:
+                self._open[way].clear()
+
+        self._do(close)
 
     def stall_open(self, *ways: Way) -> None:
         """As :meth:`stall`, but only the connections that are open now, and for good."""
-        self._do(lambda: [link.stalled.update(ways or Way) for link in self._links])
+
+        def mark() -> None:
+            for link in self._links:
+                link.stalled.update(ways or Way)
+
+        self._do(mark)
 
     def hold_answer_to(self, words: bytes) -> None:
         """Once a client has sent these bytes, pass nothing on from the broker until :meth:`flow`."""
@@ -179,7 +194,12 @@ class Proxy:
 
     def flow(self) -> None:
         """Pass everything on again."""
-        self._do(lambda: [gate.set() for gate in self._open.values()])
+
+        def open_all() -> None:
+            for gate in self._open.values():
+                gate.set()
+
+        self._do(open_all)
 
     def answer(self, mode: Mode) -> None:
         """What becomes of connections from now on."""

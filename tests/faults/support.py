@@ -96,6 +96,7 @@ async def keep_publishing(session: Session, over: asyncio.Event, size: int = 0, 
         last = over.is_set()
         await session.publish_many(numbered(range(published, published + at_once), size=size), timeout=90)
         published += at_once
+        await asyncio.sleep(0.1)  # the other side is to keep up
     assert session.statistics.published == published
     return published
 
@@ -118,6 +119,11 @@ class Seen:
     def duplicates(self) -> int:
         """How many were processed more than once, counted each time."""
         return len(self.order) - len(self.ids)
+
+    async def has(self, numbers: Iterable[int], patience: float = PATIENCE) -> None:
+        """Wait until each of ``numbers`` was processed."""
+        wanted = set(numbers)
+        await soon(lambda: self.all_of(wanted), f"{len(wanted)} messages, {min(wanted)} the first", patience)
 
     def all_of(self, numbers: Iterable[int]) -> bool:
         """Whether each of ``numbers`` was processed."""

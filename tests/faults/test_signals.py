@@ -61,6 +61,12 @@ def test_a_second_signal_ends_it_at_once_and_loses_nothing(amqp_url: str, tmp_pa
     eventually(lambda: depth(amqp_url) == MESSAGES, "all messages back in the queue")
 
 
+def test_a_signal_that_comes_before_consuming_begins_is_not_lost(amqp_url: str, tmp_path: Path) -> None:
+    with Program("reentrant", write_config(tmp_path / "config.toml", amqp_url), "ended_at_once") as program:
+        assert program.ends() == 0, program.lines[-40:]
+    assert len(program.said("returned")) == 30
+
+
 def test_it_ends_while_there_is_no_broker(tmp_path: Path) -> None:
     config = write_config(
         tmp_path / "config.toml", "amqp://127.0.0.1:9/?connection_attempts=100&retry_delay=5"

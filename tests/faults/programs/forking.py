@@ -117,9 +117,14 @@ def by_multiprocessing() -> None:
 
 def while_threads_publish() -> None:
     """The fork comes while other threads of the parent are in the middle of publishing."""
+
+    def go_on() -> None:
+        for _ in range(4 * EACH):
+            publish()
+
     connect()
     with ThreadPoolExecutor(4) as pool:
-        going_on = [pool.submit(lambda: [publish() for _ in range(4 * EACH)]) for _ in range(4)]
+        going_on = [pool.submit(go_on) for _ in range(4)]
         join(children(os._exit))
         for done in going_on:
             done.result()

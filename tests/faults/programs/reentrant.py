@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import faulthandler
 import itertools
+import os
 import signal
 import sys
 import threading
@@ -176,6 +177,22 @@ def exit_in_an_async_callback() -> None:
         sys.exit(3)
 
     api.consume(callback)
+
+
+def ended_at_once() -> None:
+    """SIGTERM comes as soon as ``consume`` listens for it, and again and again."""
+
+    def end() -> None:
+        while signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+            time.sleep(0)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    for _ in range(30):
+        killer = threading.Thread(target=end)
+        killer.start()
+        api.consume(confirmed)
+        killer.join()
+        say("returned")
 
 
 def interrupted() -> None:
