@@ -4,14 +4,16 @@
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from .buses import Bus, MemoryBus, RabbitBus
+from fedora_messaging import background, config
+
+from .buses import Bus, MemoryBus, RabbitBus, settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 numbers = itertools.count()
 
@@ -26,3 +28,25 @@ def bus(request: pytest.FixtureRequest) -> Iterator[Bus]:
     yield rabbit
     rabbit.unblock()
     rabbit.close()
+
+
+@pytest.fixture
+def configured(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
+    """What the configuration file would say; the blocking functions read it when they are first used."""
+
+    def configure(**more: Any) -> None:
+        new_process()
+        for key, value in {**settings(bus, "q"), **more}.items():
+            monkeypatch.setitem(config.conf, key, value)
+
+    def new_process() -> None:
+        """As if nothing had been published by this process yet."""
+        background._close()
+        monkeypatch.setattr(background, "_main", None)
+        monkeypatch.setattr(background, "_reentrant", None)
+
+    config.conf.load_config()
+    new_process()
+    configure()
+    yield configure
+    background._close()

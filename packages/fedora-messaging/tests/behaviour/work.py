@@ -23,6 +23,18 @@ ASYNC_KINDS = ["async function", "async class", "lambda of a coroutine"]
 KINDS = ["function", "class", "partial", *ASYNC_KINDS]
 
 
+EXCLUSIVE = {"durable": False, "auto_delete": True, "exclusive": True, "arguments": {}}
+
+
+def binding(queue: str | None, *topics: str, exchange: str = "amq.topic") -> dict[str, Any]:
+    named = {} if queue is None else {"queue": queue}
+    return {**named, "exchange": exchange, "routing_keys": list(topics)}
+
+
+async def published(session: aio.Session, numbers: range, topic: str = "shop.order") -> None:
+    await session.publish_many(numbered(numbers, topic))
+
+
 def run(coroutine: Coroutine[Any, Any, Any], seconds: float = 30) -> Any:
     return asyncio.run(asyncio.wait_for(coroutine, seconds))
 

@@ -209,14 +209,17 @@ class Channel:
     def ack(self, tag: int, multiple: bool = False) -> None:
         """Forget it."""
         with self._broker.lock:
-            tags = [one for one in self._unsettled if one <= tag] if multiple else [tag]
-            for queue in {self._settle(one)[0] for one in tags if one in self._unsettled}:
+            tags = [one for one in self._unsettled if one == tag or (multiple and one < tag)]
+            if not tags:
+                self._fail_unknown(tag)
+            for queue in {self._settle(one)[0] for one in tags}:
                 queue.drain()
 
     def reject(self, tag: int, requeue: bool) -> None:
-        """Put it back at the head, or dead-letter it."""
+        """Put it back where it was, or dead-letter it."""
         with self._broker.lock:
             if tag not in self._unsettled:
+                self._fail_unknown(tag)
                 return
             queue, stored = self._settle(tag)
             if requeue:
@@ -224,6 +227,9 @@ class Channel:
             else:
                 self._broker.state.dead_letter(queue, stored)
             queue.drain()
+
+    def _fail_unknown(self, tag: int) -> None:
+        self.fail(ChannelClosed(406, f"PRECONDITION_FAILED - unknown delivery tag {tag}"))
 
     def _settle(self, tag: int) -> tuple[Queue, Stored]:
         queue, stored, consumer = self._unsettled.pop(tag)
