@@ -244,6 +244,8 @@ class Session:
     @contextlib.asynccontextmanager
     async def _consumer(self, bindings: Any, queues: Any) -> AsyncIterator[Consumer]:
         topology = _topology(self.conf, bindings, queues)
+        if self._closed:
+            raise ConnectionException(reason="the session is closed")
         dialer = Dialer(addresses(self.conf), "consuming")
         consumer = Consumer(dialer, topology, self.conf["qos"].get("prefetch_count", 10), self.statistics)
         self._consumers.add(consumer)

@@ -195,14 +195,17 @@ def test_closing_waits_for_what_is_being_published(bus: Bus) -> None:
     assert numbers_in(bus) == list(range(100))
 
 
-def test_a_closed_session_says_so(bus: Bus) -> None:
-    async def publish() -> None:
+@pytest.mark.parametrize("used", [False, True])
+def test_a_closed_session_says_so(bus: Bus, used: bool) -> None:
+    async def work() -> None:
         async with aio.Session(amqp_url=bus.url) as session:
-            await session.publish(Message(topic="shop.order"))
-        with pytest.raises(ConnectionException, match="closed"):
-            await session.publish(Message(topic="shop.order"))
+            if used:
+                await session.publish(Message(topic="shop.order"))
+        for attempt in (session.publish(Message(topic="shop.order")), session.consume(print)):
+            with pytest.raises(ConnectionException, match="closed"):
+                await attempt
 
-    run(publish())
+    run(work())
 
 
 def test_a_generator_that_fails_is_heard(bus: Bus) -> None:

@@ -15,9 +15,11 @@ from fedora_messaging.exceptions import (
     ConnectionException,
     HaltConsumer,
     PublishForbidden,
+    PublishIncomplete,
     PublishTimeout,
 )
 from fedora_messaging.message import Message
+from fedora_messaging.publisher import WINDOW
 from fedora_messaging.transports.memory import Broker
 
 if TYPE_CHECKING:
@@ -101,6 +103,24 @@ def test_swallowed_confirms_are_published_again_with_the_same_id(name: str) -> N
     assert waiting(name) == ["a", "b", "c", "a"]
     ids = [stored.properties for stored in broker.messages("q") if stored.topic == "a"]
     assert ids[0] == ids[1]
+
+
+def test_messages_whose_confirms_never_come_hold_up_no_others(name: str) -> None:
+    """As from a queue without a majority: what was given up on leaves the window, and a window of it the connection."""
+    broker = Broker.named(name)
+
+    async def work() -> None:
+        await declare(name, q=DURABLE)
+        async with session(name) as one:
+            broker.swallow_confirms(WINDOW)
+            with pytest.raises(PublishIncomplete) as caught:
+                await one.publish_many([Message(topic="a")] * WINDOW, timeout=0.2)
+            assert {type(error) for _, error in caught.value.failures} == {PublishTimeout}
+            await one.publish(Message(topic="b"), timeout=5)
+            assert (one.statistics.published, one.statistics.reconnects) == (1, 1)
+
+    run(work())
+    assert waiting(name)[-1] == "b"
 
 
 def test_a_stopped_broker_keeps_what_is_durable_and_lets_nobody_in(name: str) -> None:
