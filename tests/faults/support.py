@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import json
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import quote, urlsplit
 
 import pika
 
@@ -190,6 +192,18 @@ def connections(node: PrivateNode) -> dict[str, str]:
 def _pairs(erlang: str) -> Iterator[tuple[str, str]]:
     parts = erlang.split('"')
     yield from zip(parts[1::4], parts[3::4], strict=True)
+
+
+def user_url(node: PrivateNode, url: str, pattern: str) -> str:
+    """The URL for a new user of the virtual host, who may publish to amq.topic only what matches ``pattern``."""
+    name, parts = f"user-{secrets.token_hex(4)}", urlsplit(url)
+    vhost = quote(parts.path[1:], safe="%")
+    node.management("PUT", f"/api/users/{name}", {"password": "secret", "tags": ""})
+    everything = {"configure": ".*", "write": ".*", "read": ".*"}
+    node.management("PUT", f"/api/permissions/{vhost}/{name}", everything)
+    topics = {"exchange": "amq.topic", "write": pattern, "read": ".*"}
+    node.management("PUT", f"/api/topic-permissions/{vhost}/{name}", topics)
+    return parts._replace(netloc=f"{name}:secret@{parts.hostname}:{parts.port}").geturl()
 
 
 # programs

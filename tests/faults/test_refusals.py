@@ -4,10 +4,8 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
 from collections import Counter
 from typing import TYPE_CHECKING
-from urllib.parse import quote, urlsplit
 
 import pytest
 
@@ -19,7 +17,7 @@ from fedora_messaging.exceptions import (
     PublishReturned,
 )
 
-from .support import declare, numbered, numbers_in, settings
+from .support import declare, numbered, numbers_in, settings, user_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -28,18 +26,6 @@ if TYPE_CHECKING:
     from fedora_messaging.private_node import PrivateNode
 
 MESSAGES = 1000
-
-
-def user_url(node: PrivateNode, url: str, pattern: str) -> str:
-    """The URL for a new user of the virtual host, who may publish to amq.topic only what matches ``pattern``."""
-    name, parts = f"user-{secrets.token_hex(4)}", urlsplit(url)
-    vhost = quote(parts.path[1:], safe="%")
-    node.management("PUT", f"/api/users/{name}", {"password": "secret", "tags": ""})
-    everything = {"configure": ".*", "write": ".*", "read": ".*"}
-    node.management("PUT", f"/api/permissions/{vhost}/{name}", everything)
-    topics = {"exchange": "amq.topic", "write": pattern, "read": ".*"}
-    node.management("PUT", f"/api/topic-permissions/{vhost}/{name}", topics)
-    return parts._replace(netloc=f"{name}:secret@{parts.hostname}:{parts.port}").geturl()
 
 
 def mixed(forbidden: Iterable[int]) -> list[Message]:
