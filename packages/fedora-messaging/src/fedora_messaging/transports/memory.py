@@ -40,6 +40,7 @@ class Broker:
         self.blocked: str | None = None
         self.unconfirmed = 0  # how many of the next messages are taken without a confirm
         self.refusals: dict[tuple[str, str], ChannelClosed] = {}
+        self.closings: list[ChannelClosed] = []  # why it closed channels, each time
 
     @classmethod
     def named(cls, name: str) -> Broker:

@@ -41,11 +41,12 @@ class Connection:
     async def channel(self, events: ChannelEvents, *, confirms: bool = False, prefetch: int = 0) -> Channel:
         """Open a channel."""
         await asyncio.sleep(0)
-        if not self._open:
-            raise ConnectionException(reason="the connection is closed")
-        channel = Channel(self, events, confirms, prefetch)
-        self.channels.append(channel)
-        return channel
+        with self.broker.lock:
+            if self not in self.broker.connections:  # perhaps the owner has not heard of that yet
+                raise ConnectionException(reason="the connection is closed")
+            channel = Channel(self, events, confirms, prefetch)
+            self.channels.append(channel)
+            return channel
 
     async def close(self) -> None:
         """Close; what is unsettled returns to its queues."""
@@ -101,6 +102,7 @@ class Channel:
     def fail(self, error: ChannelClosed) -> None:
         """Close it from the broker's side."""
         if self._open:
+            self._broker.closings.append(error)
             self.end()
             self._connection.tell(self._events.closed, error)
 
@@ -303,5 +305,6 @@ class _Call:
 
     def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
         if isinstance(error, ChannelClosed):
+            self._channel._broker.closings.append(error)  # noqa: SLF001 - of this module
             self._channel.end()
         self._channel._broker.lock.release()  # noqa: SLF001 - of this module
