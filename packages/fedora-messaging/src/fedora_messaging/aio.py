@@ -49,7 +49,8 @@ class Session:
     broker stops reading from a publisher's connection while it is short of memory or disk.
 
     Arguments:
-        conf: the settings, with the keys of the configuration file; :data:`.config.conf` when omitted.
+        conf: the settings, with the keys of the configuration file; :data:`.config.conf` when omitted. Messages take
+            ``topic_prefix`` and ``publish_priority`` from there in any case.
         amqp_url: instead of the one that the settings name.
         sender: what the signals name as their sender; :func:`publish` when omitted.
     """
