@@ -14,6 +14,7 @@ import logging
 import os
 import threading
 from collections import deque
+from concurrent.futures import wait
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from .aio import Session
@@ -26,6 +27,7 @@ T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
+_SLICE = 0.5  # seconds
 _GOODBYE = 5.0  # seconds at the end of the process for what is being published
 
 
@@ -67,7 +69,12 @@ class Background:
 
     def wait_for(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run ``coroutine`` on the loop, and wait for what it returns or raises."""
-        result, error = asyncio.run_coroutine_threadsafe(contained(coroutine), self._loop).result()
+        future = asyncio.run_coroutine_threadsafe(contained(coroutine), self._loop)
+        # In slices: a signal that comes just before a thread falls asleep does not wake it, and its handler
+        # runs only when the thread does.
+        while not wait([future], _SLICE).done:
+            pass
+        result, error = future.result()
         if error is not None:
             raise error
         return cast("T", result)
