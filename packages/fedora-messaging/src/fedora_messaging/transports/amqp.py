@@ -192,7 +192,8 @@ class Connection:
             if self._stream.is_open:
                 self._stream.close()
             # a broker that has blocked us reads nothing, and no goodbye either
-            await asyncio.wait_for(asyncio.shield(self._closed), 0 if self._blocked else _GOODBYE)
+            async with asyncio.timeout(0 if self._blocked else _GOODBYE):
+                await asyncio.shield(self._closed)
         except (TimeoutError, exceptions.AMQPError):
             self._stream.abort(exceptions.StreamLostError("no answer to our goodbye"))
 
@@ -331,7 +332,8 @@ class Channel:
         self._raw.add_on_close_callback(lambda *_: _answer(closed, None))
         self._raw.close()
         with contextlib.suppress(TimeoutError):  # heartbeats find a connection dead that does not answer
-            await asyncio.wait_for(closed, _GOODBYE)
+            async with asyncio.timeout(_GOODBYE):
+                await closed
 
 
 def _text(said: str | bytes) -> str:
