@@ -24,7 +24,7 @@ from fedora_messaging.message import Message
 from fedora_messaging.testing import mock_sends
 
 from .buses import DURABLE, eventually
-from .work import KINDS, Until, as_kind, consume, fill, numbered, numbers_in, run
+from .work import KINDS, Until, as_kind, consume, fill, numbered, numbers_in, of_every_kind, run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -114,7 +114,7 @@ def test_blocking_publish_without_a_broker(bus: Bus, configured: Callable[..., N
             api.publish(Message(topic="a"))
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@of_every_kind(KINDS)
 def test_a_callback_publishes_and_is_not_blocked_by_it(
     bus: Bus, configured: Callable[..., None], kind: str
 ) -> None:

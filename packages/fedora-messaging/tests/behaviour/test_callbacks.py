@@ -15,7 +15,7 @@ from fedora_messaging.exceptions import HaltConsumer
 from fedora_messaging.message import Message
 
 from .buses import eventually, settings
-from .work import ASYNC_KINDS, KINDS, Until, as_async_kind, as_kind, consume, fill, run
+from .work import ASYNC_KINDS, KINDS, Until, as_async_kind, as_kind, consume, fill, of_every_kind, run
 
 if TYPE_CHECKING:
     from .buses import Bus
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 # of every kind
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@of_every_kind(KINDS)
 def test_each_message_comes_once_in_order_and_is_acknowledged(bus: Bus, kind: str) -> None:
     fill(bus, range(100))
     handle = Until(100)
@@ -35,7 +35,7 @@ def test_each_message_comes_once_in_order_and_is_acknowledged(bus: Bus, kind: st
     assert session.statistics.failed == session.statistics.dropped == session.statistics.rejected == 0
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@of_every_kind(KINDS)
 def test_one_message_at_a_time(bus: Bus, kind: str) -> None:
     fill(bus, range(5))
     inside, most = 0, 0
@@ -194,7 +194,7 @@ def test_an_acknowledgement_comes_only_after_the_callback_returned(bus: Bus) -> 
 # publishing from inside
 
 
-@pytest.mark.parametrize("kind", ASYNC_KINDS)
+@of_every_kind(ASYNC_KINDS)
 def test_an_async_callback_publishes_on_the_session_that_consumes(bus: Bus, kind: str) -> None:
     fill(bus, range(10))
     bus.queue("answers", ["answer.#"])

@@ -14,7 +14,7 @@ from fedora_messaging.exceptions import Drop, HaltConsumer, Nack
 from fedora_messaging.message import Message
 
 from .buses import settings
-from .work import KINDS, Until, as_kind, consume, fill, run
+from .work import KINDS, Until, as_kind, consume, fill, of_every_kind, run
 
 if TYPE_CHECKING:
     from .buses import Bus
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 # outcomes
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@of_every_kind(KINDS)
 def test_nack_returns_the_message_to_the_queue(bus: Bus, kind: str) -> None:
     fill(bus, range(3))
     seen = []
@@ -41,7 +41,7 @@ def test_nack_returns_the_message_to_the_queue(bus: Bus, kind: str) -> None:
     assert bus.take("q") == []
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@of_every_kind(KINDS)
 def test_drop_sends_the_message_to_the_dead_letter_exchange(bus: Bus, kind: str) -> None:
     bus.exchange("graveyard")
     bus.queue("dead", exchange="graveyard")
@@ -63,7 +63,7 @@ def test_drop_sends_the_message_to_the_dead_letter_exchange(bus: Bus, kind: str)
     assert [taken.json["n"] for taken in bus.take("dead")] == [1]
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@of_every_kind(KINDS)
 def test_drop_without_a_dead_letter_exchange_loses_the_message(bus: Bus, kind: str) -> None:
     fill(bus, range(2))
 
@@ -74,7 +74,7 @@ def test_drop_without_a_dead_letter_exchange_loses_the_message(bus: Bus, kind: s
     assert bus.take("q") == []
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@of_every_kind(KINDS)
 @pytest.mark.parametrize("requeue", [False, True])
 def test_halt_ends_consuming_with_or_without_its_message(bus: Bus, kind: str, requeue: bool) -> None:
     fill(bus, range(20))
@@ -96,7 +96,7 @@ def test_halt_ends_consuming_with_or_without_its_message(bus: Bus, kind: str, re
     assert session.statistics.processed == (2 if requeue else 3)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@of_every_kind(KINDS)
 def test_a_callback_at_fault_returns_its_message_and_all_that_was_fetched(bus: Bus, kind: str) -> None:
     fill(bus, range(20))
 

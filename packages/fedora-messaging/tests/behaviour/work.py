@@ -8,6 +8,8 @@ import contextlib
 import functools
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from fedora_messaging import aio
 from fedora_messaging.exceptions import HaltConsumer
 from fedora_messaging.message import Message
@@ -21,6 +23,15 @@ if TYPE_CHECKING:
 
 ASYNC_KINDS = ["async function", "async class", "lambda of a coroutine"]
 KINDS = ["function", "class", "partial", *ASYNC_KINDS]
+# What kind a callback is makes no difference to the broker: the real one sees a plain and an async one.
+ON_BOTH = ["function", "async function"]
+
+
+def of_every_kind(kinds: list[str]) -> pytest.MarkDecorator:
+    """Run a test with callbacks of these kinds in ``kind``."""
+    memory = [("memory", kind) for kind in kinds]
+    rabbitmq = [("rabbitmq", kind) for kind in kinds if kind in ON_BOTH]
+    return pytest.mark.parametrize(("bus", "kind"), memory + rabbitmq, indirect=["bus"])
 
 
 EXCLUSIVE = {"durable": False, "auto_delete": True, "exclusive": True, "arguments": {}}
