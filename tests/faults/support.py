@@ -254,7 +254,9 @@ class Program:
         self._reader.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
+            print("\n".join(self.lines[-200:]))  # noqa: T201 - pytest shows it beside the failure
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGKILL)
         self.process.wait()

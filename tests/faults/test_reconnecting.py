@@ -210,7 +210,8 @@ class Footprint:
     def __init__(self) -> None:
         gc.collect()
         self.descriptors = len(list(Path("/proc/self/fd").iterdir()))
-        self.threads = threading.active_count()
+        # not those that asyncio keeps for name look-ups: it makes up to six, one by one
+        self.threads = len([one for one in threading.enumerate() if not one.name.startswith("asyncio_")])
         self.tasks = len(asyncio.all_tasks())
         ours = (type(thing) for thing in gc.get_objects())
         self.objects = Counter(
