@@ -115,7 +115,7 @@ class Connection:
         self._events: ConnectionEvents | None = events
         self.body_limit = 0  # bytes of a body that fit in a frame: known after the handshake
         self._stream: Stream | None = None
-        self._blocked = False
+        self.deaf = False  # the broker reads nothing: it has blocked us, or not answered our goodbye to a channel
         self._closed = asyncio.get_running_loop().create_future()
 
     def opened(self, stream: Stream) -> None:
@@ -139,12 +139,12 @@ class Connection:
         return ConnectionException(reason=reason, permanent=permanent)
 
     def _on_blocked(self, _stream: object, method: Any) -> None:
-        self._blocked = True
+        self.deaf = True
         if self._events is not None:
             self._events.blocked(method.method.reason)
 
     def _on_unblocked(self, _stream: object, _method: object) -> None:
-        self._blocked = False
+        self.deaf = False
         if self._events is not None:
             self._events.unblocked()
 
@@ -191,8 +191,7 @@ class Connection:
         try:
             if self._stream.is_open:
                 self._stream.close()
-            # a broker that has blocked us reads nothing, and no goodbye either
-            async with asyncio.timeout(0 if self._blocked else _GOODBYE):
+            async with asyncio.timeout(0 if self.deaf else _GOODBYE):
                 await asyncio.shield(self._closed)
         except (TimeoutError, exceptions.AMQPError):
             self._stream.abort(exceptions.StreamLostError("no answer to our goodbye"))
@@ -331,9 +330,11 @@ class Channel:
             return
         self._raw.add_on_close_callback(lambda *_: _answer(closed, None))
         self._raw.close()
-        with contextlib.suppress(TimeoutError):  # heartbeats find a connection dead that does not answer
+        try:
             async with asyncio.timeout(_GOODBYE):
                 await closed
+        except TimeoutError:  # heartbeats find a connection dead that does not answer, unless it is closed before
+            self._owner.deaf = True
 
 
 def _text(said: str | bytes) -> str:
