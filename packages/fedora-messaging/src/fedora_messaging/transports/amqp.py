@@ -7,7 +7,6 @@ With its neighbours in this folder the only code that knows pika's connections a
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -115,7 +114,7 @@ class Connection:
         self._events: ConnectionEvents | None = events
         self.body_limit = 0  # bytes of a body that fit in a frame: known after the handshake
         self._stream: Stream | None = None
-        self.deaf = False  # the broker reads nothing: it has blocked us, or not answered our goodbye to a channel
+        self.deaf = False  # the broker has blocked us, or not answered our goodbye to a channel
         self._closed = asyncio.get_running_loop().create_future()
 
     def opened(self, stream: Stream) -> None:
@@ -333,7 +332,7 @@ class Channel:
         try:
             async with asyncio.timeout(_GOODBYE):
                 await closed
-        except TimeoutError:  # heartbeats find a connection dead that does not answer, unless it is closed before
+        except TimeoutError:  # heartbeats find such a connection dead, unless it is closed before
             self._owner.deaf = True
 
 
