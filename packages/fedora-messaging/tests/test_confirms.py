@@ -280,6 +280,13 @@ def test_alone_in_flight_is_evidence_enough(code: int) -> None:
     assert culprit(ChannelClosed(code, ""), [outgoing("amq.topic", "a.b")]) == 0
 
 
+def test_a_text_that_is_cut_after_the_names_blames_as_one_that_is_not() -> None:
+    messages = [outgoing("amq.default", "a"), outgoing("", "a")]
+    closed = exchange_refused("", vhost="x" * 255)
+    assert closed.text.endswith("x...")
+    assert culprit(closed, messages) == 0
+
+
 def test_a_cut_text_that_fits_two_topics_blames_neither() -> None:
     long = "org.fedoraproject.prod." + "x" * 200
     messages = [outgoing("amq.topic", f"{long}.one"), outgoing("amq.topic", f"{long}.two")]

@@ -121,7 +121,7 @@ def culprit(closed: ChannelClosed, unconfirmed: list[Outgoing]) -> int | None:
     about_topic = closed.code == 403 and "access to topic '" in closed.text
     fitting = [i for i, message in enumerate(unconfirmed) if _fits(closed.text, about_topic, message)]
     if closed.text.endswith(_CUT):
-        alike = {(unconfirmed[i].exchange, about_topic and unconfirmed[i].topic) for i in fitting}
+        alike = {(_name(unconfirmed[i]), about_topic and unconfirmed[i].topic) for i in fitting}
         if len(alike) > 1:
             return None
     return fitting[0] if fitting else None
@@ -134,8 +134,7 @@ def _fits(text: str, about_topic: bool, message: Outgoing) -> bool:
     """Whether the broker's words may be about ``message``. What follows its exchange, the vhost and the user,
     may bear any name, so the words are read from where the first of the names begins.
     """
-    exchange = message.exchange or "amq.default"  # what RabbitMQ calls the default exchange in its texts
-    named = f"exchange '{exchange}' in vhost '"
+    named = f"exchange '{_name(message)}' in vhost '"
     if about_topic:
         named = f"topic '{message.topic}' in {named}"
     _, found, after = text.partition("topic '" if about_topic else "exchange '")
@@ -143,6 +142,11 @@ def _fits(text: str, about_topic: bool, message: Outgoing) -> bool:
     if said.startswith(named):
         return True
     return text.endswith(_CUT) and named.startswith(said.removesuffix(_CUT).rstrip("\ufffd"))
+
+
+def _name(message: Outgoing) -> str:
+    """What RabbitMQ calls the exchange; the default one has no name but this in its texts."""
+    return message.exchange or "amq.default"
 
 
 def failure(message: Outgoing, settled: Settled[Any]) -> PublishReturned:
