@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""The two bridges. Importing this costs nothing; each is a module of its own."""
