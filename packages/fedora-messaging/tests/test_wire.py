@@ -214,3 +214,39 @@ def test_bytes_that_are_no_message() -> None:
 def test_a_fault_that_the_transport_found() -> None:
     with pytest.raises(exceptions.ValidationError, match="headers of an unknown type"):
         wire.decode(delivered("a.topic", pika.BasicProperties(), b"{}", "headers of an unknown type"))
+
+
+@given(
+    HEADERS, TOPICS, st.none() | st.text(st.characters(codec="utf-8"), max_size=40), st.binary(max_size=80)
+)
+def test_a_raw_message_goes_as_it_is(
+    headers: dict[str, Any], topic: str, message_id: str | None, body: bytes
+) -> None:
+    outgoing = wire.raw("zmq.topic", topic, body, message_id=message_id, headers=headers)
+    there = over_the_wire(outgoing.properties)
+    assert (outgoing.exchange, outgoing.topic, outgoing.body) == ("zmq.topic", topic, body)
+    assert (there.headers or {}) == headers
+    assert (there.message_id or None) == (message_id or None)
+    assert (there.content_type, there.content_encoding, there.delivery_mode) == (
+        "application/json",
+        "utf-8",
+        2,
+    )
+
+
+@pytest.mark.parametrize(
+    ("topic", "message_id", "headers"),
+    [
+        ("t" * 256, None, {}),
+        ("t", "i" * 256, {}),
+        ("t", None, {"h" * 256: 1}),
+        ("t", None, {"x": 2**63}),
+        ("t", None, {"x": object()}),
+        ("\ud800", None, {}),
+    ],
+)
+def test_a_raw_message_that_amqp_cannot_hold_is_refused(
+    topic: str, message_id: str | None, headers: dict[str, Any]
+) -> None:
+    with pytest.raises(exceptions.ValidationError):
+        wire.raw("zmq.topic", topic, b"{}", message_id=message_id, headers=headers)

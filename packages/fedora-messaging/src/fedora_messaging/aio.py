@@ -227,6 +227,8 @@ class Session:
         self,
         bindings: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
         queues: Mapping[str, Mapping[str, Any]] | None = None,
+        *,
+        raw: bool = False,
     ) -> AsyncIterator[AsyncIterator[Delivery]]:
         """Messages to settle by hand.
 
@@ -237,18 +239,22 @@ class Session:
                     print(delivery.message)
                     delivery.ack()
 
-        What is not settled at the end returns to its queue. Arguments and errors are those of :meth:`consume`.
+        What is not settled at the end returns to its queue. With ``raw`` nothing is decoded, so nothing is refused
+        either: the bytes are in ``delivery.incoming``, and there is no ``delivery.message``. The other arguments
+        and the errors are those of :meth:`consume`.
         """
-        async with self._consumer(bindings, queues) as consumer:
+        async with self._consumer(bindings, queues, raw=raw) as consumer:
             yield consumer
 
     @contextlib.asynccontextmanager
-    async def _consumer(self, bindings: Any, queues: Any) -> AsyncIterator[Consumer]:
+    async def _consumer(self, bindings: Any, queues: Any, *, raw: bool = False) -> AsyncIterator[Consumer]:
         topology = _topology(self.conf, bindings, queues)
         if self._closed:
             raise ConnectionException(reason="the session is closed")
         dialer = Dialer(addresses(self.conf), "consuming")
-        consumer = Consumer(dialer, topology, self.conf["qos"].get("prefetch_count", 10), self.statistics)
+        consumer = Consumer(
+            dialer, topology, self.conf["qos"].get("prefetch_count", 10), self.statistics, raw=raw
+        )
         self._consumers.add(consumer)
         try:
             await consumer.start()

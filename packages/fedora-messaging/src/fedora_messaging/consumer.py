@@ -50,6 +50,7 @@ class Consumer(ConnectionEvents):
         prefetch: unsettled messages that the broker may have out to this consumer, a queue; 0 is no bound.
         statistics: counters to keep.
         patience: seconds to wait for a queue that has gone; :data:`PATIENCE` when omitted.
+        raw: hand deliveries out without decoding them.
     """
 
     def __init__(
@@ -59,11 +60,14 @@ class Consumer(ConnectionEvents):
         prefetch: int,
         statistics: Statistics,
         patience: float | None = None,
+        *,
+        raw: bool = False,
     ) -> None:
         self._dialer = dialer
         self._topology = topology
         self._prefetch = prefetch
         self._statistics = statistics
+        self._raw = raw
         self._patience = PATIENCE if patience is None else patience
         self._loop = asyncio.get_running_loop()
         self._inbox: deque[Delivery] = deque()
@@ -106,7 +110,7 @@ class Consumer(ConnectionEvents):
         while not self._stopping:
             if self._inbox:
                 delivery = self._inbox.popleft()
-                if delivery.open():
+                if delivery.open(raw=self._raw):
                     return delivery
             elif self._fatal is not None:
                 raise self._fatal

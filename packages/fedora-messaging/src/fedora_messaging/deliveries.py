@@ -30,9 +30,9 @@ _MANY = 1000  # acknowledgements to collect where the prefetch count sets no bou
 class Delivery:
     """A message in the hands of the consumer, to be settled once.
 
-    ``message`` is the decoded :class:`.Message`; ``redelivered`` says that the broker handed it out before. A
-    delivery whose channel is gone by now cannot be settled: the broker delivers the message again, and settling
-    this one does nothing.
+    ``message`` is the decoded :class:`.Message`, which a consumer of raw deliveries does not have; ``redelivered``
+    says that the broker handed it out before. A delivery whose channel is gone by now cannot be settled: the broker
+    delivers the message again, and settling this one does nothing.
     """
 
     __slots__ = ("_incoming", "_intake", "message")
@@ -44,6 +44,11 @@ class Delivery:
         self._intake: Intake | None = intake
 
     @property
+    def incoming(self) -> Incoming:
+        """The message as it came: topic, properties and the bytes of its body."""
+        return self._incoming
+
+    @property
     def redelivered(self) -> bool:
         """Whether the broker handed it out before, to whomever."""
         return self._incoming.redelivered
@@ -53,10 +58,13 @@ class Delivery:
         """Whether it can still be settled."""
         return self._intake is not None and self._intake.channel is not None
 
-    def open(self) -> bool:
-        """Decode the message; one that cannot be decoded is rejected, and False."""
+    def open(self, *, raw: bool = False) -> bool:
+        """Decode the message, unless it is wanted ``raw``; one that cannot be decoded is rejected, and False."""
         incoming, intake = self._incoming, self._intake
         assert intake is not None  # noqa: S101 - opened before it is handed out
+        if raw:
+            intake.statistics.received += 1
+            return True
         try:
             self.message = wire.decode(incoming, intake.queues.get(incoming.consumer))
         except Exception as error:  # noqa: BLE001 - a message class may raise anything; the next message must come

@@ -13,6 +13,8 @@ from .message import get_message
 from .transports.base import Outgoing
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from .message import Message
     from .transports.base import Incoming
 
@@ -44,6 +46,52 @@ def encode(message: Message, exchange: str, mandatory: bool = False) -> Outgoing
         raise
     except Exception as exc:
         # Deliberately all: foreign code (a package's ``validate``, encoders) meets the application's values here.
+        raise ValidationError(exc) from exc
+    return Outgoing(exchange, topic, properties, body, mandatory)
+
+
+def raw(
+    exchange: str,
+    topic: str,
+    body: bytes,
+    *,
+    message_id: str | None,
+    headers: Mapping[str, Any],
+    priority: int | None = None,
+    mandatory: bool = False,
+) -> Outgoing:
+    """A message that was encoded elsewhere, as it is sent: for bridges. No schema is looked at.
+
+    Arguments:
+        exchange: the exchange's name.
+        topic: the whole routing key; no prefix is put in front.
+        body: the JSON text, UTF-8.
+        message_id: what identifies it.
+        headers: name → value, all of them; nothing is added.
+        priority: 0 to 255.
+        mandatory: let the broker return it when no queue takes it.
+
+    Raises:
+        ValidationError: AMQP cannot hold it.
+    """
+    from pika import BasicProperties  # noqa: PLC0415 - only who publishes pays for it
+
+    properties = BasicProperties(
+        content_type="application/json",
+        content_encoding="utf-8",
+        delivery_mode=2,
+        message_id=message_id,
+        headers=dict(headers),
+        priority=priority,
+    )
+    try:
+        _check_short("topic", topic)
+        _check_short("exchange", exchange)
+        if not _clearly_fits(properties):
+            properties.encode()
+    except ValidationError:
+        raise
+    except Exception as exc:
         raise ValidationError(exc) from exc
     return Outgoing(exchange, topic, properties, body, mandatory)
 

@@ -346,3 +346,27 @@ def test_consuming_goes_on_after_the_connection_was_lost(bus: Bus) -> None:
 
     run(work())
     assert list(dict.fromkeys(seen)) == [0, 1, 2]
+
+
+def test_raw_deliveries_are_the_bytes_that_came_whatever_they_are(bus: Bus) -> None:
+    bodies = [b"\xff no text", b"[1]", b'{"n": 1, "n":  2}']
+    bus.queue("q")
+    for body in bodies:
+        bus.put("q", body, headers={"fedora_messaging_schema": "of nobody"})
+
+    async def work() -> list[bytes]:
+        seen = []
+        async with (
+            aio.Session(settings(bus, "q")) as session,
+            session.deliveries(raw=True) as deliveries,
+        ):
+            async for delivery in deliveries:
+                assert delivery.incoming.properties.headers == {"fedora_messaging_schema": "of nobody"}
+                seen.append(delivery.incoming.body)
+                delivery.ack()
+                if len(seen) == len(bodies):
+                    break
+        return seen
+
+    assert run(work()) == bodies
+    assert bus.take("q") == []
