@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import difflib
 import re
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import msgspec
 
 from .exceptions import ConfigurationException
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _Octet = Annotated[int, msgspec.Meta(ge=0, le=255)]
 _Short = Annotated[int, msgspec.Meta(ge=0, le=65535)]
@@ -94,6 +97,7 @@ _TYPES = {
     "object": "a table",
     "str": "a string",
 }
+_BOUNDS = {"<": "less than", "<=": "at most", ">": "more than", ">=": "at least"}
 
 
 def check_all(settings: dict[str, Any]) -> None:
@@ -116,13 +120,13 @@ def check(key: str, value: Any) -> None:
     """
     if key == "monitoring" and value == {}:
         return
-    _fit(value, _SHAPES[key], key)
+    fit(value, _SHAPES[key], key)
     if key in _TABLES_OF:
         for name, table in value.items():
-            _fit(table, _TABLES_OF[key], f"{key}.{name}" if name else f'{key}.""')
+            fit(table, _TABLES_OF[key], f"{key}.{name}" if name else f'{key}.""')
     if key in _LISTS_OF:
         for index, table in enumerate(value):
-            _fit(table, _LISTS_OF[key], f"{key}[{index}]")
+            fit(table, _LISTS_OF[key], f"{key}[{index}]")
     if key == "client_properties":
         for name in RESERVED:
             if name in value:
@@ -131,9 +135,23 @@ def check(key: str, value: Any) -> None:
                 )
 
 
-def _fit(value: Any, shape: Any, path: str) -> None:
+def fit(
+    value: Any, shape: Any, path: str, hook: Callable[[type, Any], Any] | None = None, *, strict: bool = True
+) -> Any:
+    """``value`` as a ``shape``.
+
+    Arguments:
+        value: what was read.
+        shape: a type that msgspec knows, such as a ``Struct``; tables in tables may be Structs too.
+        path: what the user calls the whole of it, with dots; ``""`` for a file's top.
+        hook: what makes other types, as msgspec's ``dec_hook``.
+        strict: as msgspec's.
+
+    Raises:
+        ConfigurationException: it does not fit; says where, what was found and what is allowed.
+    """
     try:
-        msgspec.convert(value, shape)
+        return msgspec.convert(value, shape, dec_hook=hook, strict=strict)
     except msgspec.ValidationError as exc:
         raise ConfigurationException(_explain(str(exc), value, shape, path)) from exc
 
@@ -142,18 +160,41 @@ def _explain(complaint: str, value: Any, shape: Any, path: str) -> str:
     """A sentence of our own for one of msgspec's."""
     what, _, where = complaint.partition(" - at `$")
     where = where.rstrip("`")
+    place = (path + where).lstrip(".")
+    kind = _type_at(shape, where)
     if unknown := re.fullmatch(r"Object contains unknown field `(.*)`", what):
-        return _unknown(unknown[1], path + where, list(shape.__struct_fields__))
+        return _unknown(unknown[1], place, list(_struct(kind).__struct_fields__))
     if missing := re.fullmatch(r"Object missing required field `(.*)`", what):
-        return f"{path + where} lacks the key {missing[1]!r}"
+        return f"{place} lacks the key {missing[1]!r}"
     found = _dig(value, where)
     if wrong := re.fullmatch(r"Expected `(.*)`, got `(.*)`", what):
         allowed = " or ".join(_TYPES.get(kind, kind) for kind in wrong[1].split(" | ") if kind != "null")
-        return f"{path + where} is {_shown(found)} ({_TYPES.get(wrong[2], wrong[2])}); it must be {allowed}"
-    if limit := re.fullmatch(r"Expected `.*` (<|>)= (\d+)", what):
-        bound = "at most" if limit[1] == "<" else "at least"
-        return f"{path + where} is {_shown(found)}; it must be {bound} {limit[2]}"
-    return f"{path + where} is {_shown(found)}: {what}"
+        return f"{place} is {_shown(found)} ({_TYPES.get(wrong[2], wrong[2])}); it must be {allowed}"
+    if limit := re.fullmatch(r"Expected `.*`( of length)? ([<>]=?) ([\d.]+)", what):
+        its = "its length must be" if limit[1] else "it must be"
+        return f"{place} is {_shown(found)}; {its} {_BOUNDS[limit[2]]} {limit[3].removesuffix('.0')}"
+    if what.startswith("Invalid enum value"):
+        return f"{place} is {_shown(found)}; it must be {' or '.join(map(repr, get_args(kind)))}"
+    return f"{place} is {_shown(found)}: {what}"
+
+
+def _type_at(shape: Any, where: str) -> Any:
+    """The type of what is at ``where`` (``.a.b[0]``), as far as it is made of Structs."""
+    for name in re.findall(r"\.(\w+)", where):
+        struct = _struct(shape)
+        if struct is None:
+            return None
+        fields = {field.encode_name: field.type for field in msgspec.structs.fields(struct)}
+        shape = fields.get(name)
+    return shape
+
+
+def _struct(kind: Any) -> Any:
+    """The Struct that ``kind`` is, or may be; None if none."""
+    for one in (kind, *get_args(kind)):
+        if isinstance(one, type) and issubclass(one, msgspec.Struct):
+            return one
+    return None
 
 
 def _unknown(key: str, path: str, known: list[str]) -> str:
