@@ -234,7 +234,7 @@ def validate_client_properties(props: Mapping[str, Any]) -> None:
 
 def _read(path: str) -> dict[str, Any]:
     settings = copy.deepcopy(_defaults())
-    given = _parse(path)
+    given = parse(path)
     if given:
         from .settings import check_all  # noqa: PLC0415
 
@@ -254,7 +254,12 @@ def _filled(key: str, value: Any, default: Any) -> Any:
     return value
 
 
-def _parse(path: str) -> dict[str, Any]:
+def parse(path: str) -> dict[str, Any]:
+    """The tables of a TOML file, as they are; empty when there is no such file.
+
+    Raises:
+        ConfigurationException: it cannot be read, or is no TOML; says where.
+    """
     import tomllib  # noqa: PLC0415 - 5 ms, and many run without a file
 
     try:

@@ -166,16 +166,23 @@ def _explain(complaint: str, value: Any, shape: Any, path: str) -> str:
         return _unknown(unknown[1], place, list(_struct(kind).__struct_fields__))
     if missing := re.fullmatch(r"Object missing required field `(.*)`", what):
         return f"{place} lacks the key {missing[1]!r}"
-    found = _dig(value, where)
+    subject = f"{place} is {_shown(_dig(value, where))}"
+    if "[...]" in where:  # a value under a key of the user's own: msgspec does not say which
+        subject = f"a value in {place.partition('[...]')[0]} is wrong"
+    return _misfit(what, subject, kind)
+
+
+def _misfit(what: str, subject: str, kind: Any) -> str:
+    """Why a value does not fit ``kind``, by what msgspec says."""
     if wrong := re.fullmatch(r"Expected `(.*)`, got `(.*)`", what):
-        allowed = " or ".join(_TYPES.get(kind, kind) for kind in wrong[1].split(" | ") if kind != "null")
-        return f"{place} is {_shown(found)} ({_TYPES.get(wrong[2], wrong[2])}); it must be {allowed}"
+        allowed = " or ".join(_TYPES.get(name, name) for name in wrong[1].split(" | ") if name != "null")
+        return f"{subject} ({_TYPES.get(wrong[2], wrong[2])}); it must be {allowed}"
     if limit := re.fullmatch(r"Expected `.*`( of length)? ([<>]=?) ([\d.]+)", what):
         its = "its length must be" if limit[1] else "it must be"
-        return f"{place} is {_shown(found)}; {its} {_BOUNDS[limit[2]]} {limit[3].removesuffix('.0')}"
+        return f"{subject}; {its} {_BOUNDS[limit[2]]} {limit[3].removesuffix('.0')}"
     if what.startswith("Invalid enum value"):
-        return f"{place} is {_shown(found)}; it must be {' or '.join(map(repr, get_args(kind)))}"
-    return f"{place} is {_shown(found)}: {what}"
+        return f"{subject}; it must be {' or '.join(map(repr, get_args(kind)))}"
+    return f"{subject}: {what}"
 
 
 def _type_at(shape: Any, where: str) -> Any:
@@ -205,7 +212,7 @@ def _unknown(key: str, path: str, known: list[str]) -> str:
 
 
 def _dig(value: Any, where: str) -> Any:
-    for name, index in re.findall(r"\.(\w+)|\[(\d+)\]", where):
+    for name, index in re.findall(r"\.(\w+)|\[(\d+)\]", where.partition("[...]")[0]):
         value = value[name] if name else value[int(index)]
     return value
 
