@@ -30,6 +30,7 @@ from .publisher import WINDOW, Publication, Publisher
 from .signals import Announced
 from .statistics import Statistics
 from .topology import Topology
+from .transports.base import ConnectionEvents
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
@@ -262,6 +263,37 @@ class Session:
         finally:
             self._consumers.discard(consumer)
             await consumer.close()
+
+    async def declare(
+        self,
+        *,
+        exchanges: Mapping[str, Mapping[str, Any]] | None = None,
+        queues: Mapping[str, Mapping[str, Any]] | None = None,
+        bindings: Mapping[str, Any] | Sequence[Mapping[str, Any]] = (),
+        passive: bool = False,
+    ) -> dict[str, str]:
+        """Declare without consuming, for those who only publish; waits for the broker as long as it is away.
+
+        Arguments:
+            exchanges: name → settings, in the configuration's terms, like the other two.
+            queues: name → settings.
+            bindings: of these queues.
+            passive: exchanges and queues must be there already: ask for nothing that needs a permission.
+
+        Returns the name of each queue → its name on the broker.
+
+        Raises:
+            BadDeclaration, PermissionException: the broker does not let us, or has it otherwise.
+            ConnectionException: refused for good (password, virtual host, certificate).
+            ValueError: the queues or bindings are not what they should be.
+        """
+        conf = {**self.conf, "exchanges": exchanges or {}, "passive_declares": passive}
+        topology = _topology(conf, bindings, queues or {})
+        connection = await Dialer(addresses(self.conf), "declaring").dial(ConnectionEvents())
+        try:
+            return await topology.declare(connection)
+        finally:
+            await connection.close()
 
     def stop_consuming(self) -> None:
         """Let every ``consume`` of this session finish the message in hand, and return."""

@@ -13,7 +13,7 @@ from fedora_messaging.exceptions import BadDeclaration, HaltConsumer
 from fedora_messaging.message import Message
 
 from .buses import DURABLE, eventually, settings
-from .work import EXCLUSIVE, Until, binding, fill, published, run
+from .work import EXCLUSIVE, Until, binding, fill, numbers_in, published, run
 
 if TYPE_CHECKING:
     from .buses import Bus
@@ -271,3 +271,22 @@ def test_another_connections_exclusive_queue_is_refused(bus: Bus) -> None:
                 await other.consume(print, queues={"mine": EXCLUSIVE}, bindings=[])
 
     run(work())
+
+
+def test_who_only_publishes_may_declare_as_well(bus: Bus) -> None:
+    queues = {"archive": DURABLE}
+    exchanges = {"zmq.topic": {"type": "topic", "durable": True, "auto_delete": False, "arguments": {}}}
+
+    async def work() -> None:
+        async with aio.Session(settings(bus)) as session:
+            with pytest.raises(BadDeclaration, match=r"zmq\.topic"):
+                await session.declare(exchanges=exchanges, passive=True)
+            bindings = {"queue": "archive", "exchange": "zmq.topic", "routing_keys": ["a.#"]}
+            assert await session.declare(exchanges=exchanges, queues=queues, bindings=bindings) == {
+                "archive": "archive"
+            }
+            await session.declare(exchanges=exchanges, queues=queues, passive=True)
+            await session.publish(Message(topic="a.b", body={"n": 1}), exchange="zmq.topic")
+
+    run(work())
+    assert numbers_in(bus, "archive") == [1]
