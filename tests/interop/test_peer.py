@@ -7,16 +7,14 @@ Both run in environments of their own, with the same four schema packages; the p
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pika
 import pytest
 
-from tests.interop import environments, schema_environment
+from tests.interop import schema_environment
+from tests.interop.sides import Side, drain, peer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,7 +22,6 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.interop, pytest.mark.timeout(600)]
 
 HERE = Path(__file__).parent
-PINS = HERE / "peer-packages.txt"
 SAMPLES = json.loads((HERE / "samples.json").read_text())
 QUEUE = """
 [queues.work]
@@ -37,64 +34,9 @@ LARGE = {"class": "base.message", "topic": "large", "body": {"text": "ü" + "x" 
 LONE = {"class": "base.message", "topic": "lone", "body": {"surrogate": "\ud83d"}}  # 3.9.1 cannot record it
 
 
-@dataclass(frozen=True)
-class Side:
-    """One of the two libraries: its interpreter, and the folder with its configuration."""
-
-    python: Path
-    folder: Path
-
-    def configure(self, url: str, text: str = "") -> None:
-        """Write its configuration file."""
-        (self.folder / "config.toml").write_text(f'amqp_url = "{url}"\n{text}')
-
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
-        """Run its interpreter with ``arguments``."""
-        environment = {
-            "PATH": os.environ["PATH"],
-            "HOME": str(self.folder),
-            "LANG": "C.UTF-8",
-            "PYTHONPATH": str(HERE / "programs"),
-            "FEDORA_MESSAGING_CONF": str(self.folder / "config.toml"),
-        }
-        return subprocess.Popen(
-            [str(self.python), *arguments],
-            env=environment,
-            cwd=self.folder,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-
-    def run(self, *arguments: str, given: str = "") -> tuple[int, str]:
-        """The exit code and the output of its interpreter with ``arguments``."""
-        process = self.start(*arguments)
-        try:
-            output, _ = process.communicate(given, timeout=60)
-        finally:
-            process.kill()
-        return process.returncode, output
-
-    def cli(self, *arguments: str) -> tuple[int, str]:
-        """The same of its command ``fedora-messaging``."""
-        return self.run(str(self.python.with_name("fedora-messaging")), *arguments)
-
-    def bus(self, *arguments: str, given: object = None) -> list[dict[str, Any]]:
-        """What ``programs/bus.py`` prints as its result."""
-        code, output = self.run(str(HERE / "programs" / "bus.py"), *arguments, given=json.dumps(given))
-        results = [line[len("RESULT") :] for line in output.splitlines() if line.startswith("RESULT")]
-        assert code == 0, output
-        assert len(results) == 1, output
-        # As a string: NaN is not equal to itself.
-        return json.loads(results[0], parse_constant=str)  # type: ignore[no-any-return]
-
-
 @pytest.fixture(scope="module")
 def pythons() -> dict[str, Path]:
-    peer = environments.create("peer", environments.pins(PINS))
-    environments.check(peer)
-    return {"3.9.1": peer.python, "ours": schema_environment.installed().python}
+    return {"3.9.1": peer().python, "ours": schema_environment.installed().python}
 
 
 @pytest.fixture
@@ -118,26 +60,6 @@ def channel(amqp_url: str) -> Iterator[Any]:
     opened.queue_bind("work", "amq.topic", "#")
     yield opened
     connection.close()
-
-
-@dataclass(frozen=True)
-class Raw:
-    """A message as plain pika sees it. ``redelivered`` is not a part of it, but of its journey."""
-
-    topic: str
-    properties: dict[str, Any]
-    body: bytes
-    redelivered: bool = field(compare=False)
-
-
-def drain(channel: Any, queue: str) -> list[Raw]:
-    """All that waits in the queue."""
-    taken: list[Raw] = []
-    while True:
-        method, properties, body = channel.basic_get(queue, auto_ack=True)
-        if method is None:
-            return taken
-        taken.append(Raw(method.routing_key, vars(properties), body, method.redelivered))
 
 
 BOTH_WAYS = pytest.mark.parametrize(
