@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: MIT
+"""Listening to many publishers through one SUB socket. What the frames mean does not belong here."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import zmq
+
+from ..exceptions import ToolsError
+from .address import check_connect, is_ipv6
+from .monitor import Monitor, States
+from .options import last_endpoint, tune
+from .wakeup import Wakeup
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from .curve import Curve
+    from .monitor import EndpointState
+
+# Longer than RabbitMQ takes (128 MiB): no message that could be bridged is refused, and no peer makes us allocate
+# what it merely announces.
+_LARGEST_MESSAGE = 128 * 1024 * 1024
+_DRAIN_SECONDS = 2.0
+
+
+class Subscriber:
+    """A SUB socket that connects to any number of publishers.
+
+    Arguments:
+        topics: prefixes to subscribe to; ``""`` is everything. A message that several match comes once.
+        curve: keys, when all publishers demand CURVE.
+        high_water_mark: how many messages libzmq holds for each publisher before it stops reading from it, after
+            which they wait, and are finally lost, at the publisher's side; 0: as many as come.
+    """
+
+    def __init__(
+        self, topics: Sequence[str], *, curve: Curve | None = None, high_water_mark: int = 0
+    ) -> None:
+        self._context: zmq.Context[Any] = zmq.Context()
+        self._socket = self._context.socket(zmq.SUB)
+        tune(self._socket, largest=_LARGEST_MESSAGE)
+        _find_dead_peers(self._socket)
+        self._socket.rcvhwm = high_water_mark
+        if curve is not None:
+            curve.apply(self._socket)
+        self._states = States()
+        self._monitor = Monitor(self._socket, self._states.handle)
+        self._wakeup = Wakeup(self._socket, self._look)
+        self._readable: Callable[[], None] = lambda: None
+        self._drained: deque[list[bytes]] = deque()
+        self._last_endpoints: dict[str, str] = {}
+        for topic in topics:
+            self._socket.subscribe(topic)
+
+    @property
+    def endpoints(self) -> Mapping[str, EndpointState]:
+        """The endpoints by the text they were connected with, and how it stands with each."""
+        return MappingProxyType(self._states.endpoints)
+
+    def attach(self, readable: Callable[[], None]) -> None:
+        """Call ``readable`` on the running loop whenever messages may be there.
+
+        It is called again, after the loop's other work, until :meth:`receive` returned fewer than it was allowed.
+        """
+        self._readable = readable
+        self._monitor.attach()
+        self._wakeup.start()
+
+    def pause(self) -> None:
+        """Do not call ``readable`` until :meth:`resume`; libzmq goes on receiving, up to the high-water mark."""
+        self._wakeup.stop()
+
+    def resume(self) -> None:
+        """The opposite of :meth:`pause`."""
+        self._wakeup.start()
+
+    def receive(self, limit: int) -> list[list[bytes]]:
+        """At most ``limit`` messages that are there, each a list of its frames; never waits."""
+        messages: list[list[bytes]] = []
+        while self._drained and len(messages) < limit:
+            messages.append(self._drained.popleft())
+        self._take(messages, limit)
+        if len(messages) == limit:
+            self._wakeup.again()
+        return messages
+
+    def connect(self, endpoint: str) -> None:
+        """Listen to one more publisher; libzmq keeps trying for as long as it does not answer.
+
+        Raises:
+            ToolsError: no such address can exist; the other endpoints are not touched.
+        """
+        if endpoint in self._states.endpoints:
+            return
+        check_connect(endpoint)
+        self._states.add(endpoint)
+        try:
+            self._socket.ipv6 = is_ipv6(endpoint)
+            self._socket.connect(endpoint)
+        except zmq.ZMQError as exc:
+            self._states.remove(endpoint)
+            raise ToolsError(f"{endpoint!r}: {exc.strerror}") from exc
+        self._last_endpoints[endpoint] = last_endpoint(self._socket)
+        self._wakeup.again()
+
+    def disconnect(self, endpoint: str) -> None:
+        """Listen to this publisher no more; what had arrived from it still comes out of :meth:`receive`.
+
+        libzmq throws away what is queued from a connection that is closed, so the queue is emptied first.
+
+        Raises:
+            ToolsError: it is not connected to.
+        """
+        if endpoint not in self._states.endpoints:
+            raise ToolsError(f"{endpoint!r} is not connected to")
+        self._drain()
+        self._states.remove(endpoint)
+        self._socket.disconnect(self._last_endpoints.pop(endpoint))
+        self._wakeup.again()
+
+    def close(self) -> None:
+        """Close the socket; messages that were not received are gone."""
+        self._wakeup.stop()
+        self._monitor.close()
+        self._socket.close(linger=0)
+        self._context.term()
+
+    def _look(self) -> None:
+        self._readable()
+
+    def _take(self, messages: list[list[bytes]], limit: int) -> None:
+        receive = self._socket.recv_multipart
+        try:
+            while len(messages) < limit:
+                messages.append(receive(zmq.NOBLOCK))
+        except zmq.Again:
+            pass
+
+    def _drain(self) -> None:
+        """Take what is queued; in a flood from the others, stop after a while."""
+        until = time.monotonic() + _DRAIN_SECONDS
+        while time.monotonic() < until:
+            batch: list[list[bytes]] = []
+            self._take(batch, 1000)
+            self._drained.extend(batch)
+            if len(batch) < 1000:
+                break
+
+
+def _find_dead_peers(socket: zmq.Socket[Any]) -> None:
+    """How dead peers are found, and how soon they are tried again; all times in ms."""
+    socket.linger = 0
+    socket.reconnect_ivl = 100
+    socket.reconnect_ivl_max = 10_000
+    socket.heartbeat_ivl = 10_000
+    socket.heartbeat_timeout = 30_000
+    socket.heartbeat_ttl = 60_000
