@@ -178,6 +178,26 @@ def test_the_port_is_free_again_at_once(statistics: Statistics) -> None:
     second.stop()
 
 
+def test_it_serves_any_pages() -> None:
+    def broken() -> monitoring.Page:
+        raise ZeroDivisionError("by zero")
+
+    pages = {"/a": lambda: monitoring.Page(503, "text/x", b"no"), "/b": broken}
+    server = server_module.Server("127.0.0.1", 0, pages)
+    answers = {}
+    for path in ("/a", "/b", "/c"):
+        with socket.create_connection(("127.0.0.1", server.port), 5) as client:
+            client.sendall(f"GET {path} HTTP/1.0\r\n\r\n".encode())
+            head, _, body = client.makefile("rb").read().partition(b"\r\n\r\n")
+            answers[path] = head.split()[1], body
+    server.stop()
+    assert answers == {
+        "/a": (b"503", b"no"),
+        "/b": (b"500", b"ZeroDivisionError: by zero\n"),
+        "/c": (b"404", b"There are /a and /b.\n"),
+    }
+
+
 def test_stopping_takes_no_time(statistics: Statistics) -> None:
     server = monitoring.start({"monitoring": {"address": "", "port": 0}}, statistics)
     assert server is not None

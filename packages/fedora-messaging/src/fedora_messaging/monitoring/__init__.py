@@ -2,12 +2,13 @@
 """An HTTP server that says how a consumer is doing: ``/live``, ``/ready``, ``/metrics``.
 
 What is counted is in :mod:`fedora_messaging.statistics`, and counted elsewhere. Importing this costs nothing;
-the server and what it needs are loaded by :func:`start`.
+the server and what it needs are loaded by :func:`start`. :class:`.server.Server` serves other pages as well:
+the bridges have their own.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -15,7 +16,18 @@ if TYPE_CHECKING:
     from ..statistics import Statistics
     from .server import Server
 
-__all__ = ["start"]
+__all__ = ["Page", "start"]
+
+JSON = "application/json"
+TEXT = "text/plain; charset=utf-8"
+
+
+class Page(NamedTuple):
+    """An answer: the HTTP status, the content type, and the bytes."""
+
+    status: int
+    content_type: str
+    body: bytes
 
 
 def start(
@@ -36,8 +48,9 @@ def start(
     settings = conf.get("monitoring") or {}
     if "port" not in settings:
         return None
-    from .metrics import Source  # noqa: PLC0415 - see the module's docstring
+    from .metrics import Source, pages  # noqa: PLC0415 - see the module's docstring
     from .server import Server  # noqa: PLC0415
 
     prefetch = (conf.get("qos") or {}).get("prefetch_count", 0)
-    return Server(settings.get("address", ""), settings["port"], Source(statistics, prefetch, unconfirmed))
+    source = Source(statistics, prefetch, unconfirmed)
+    return Server(settings.get("address", ""), settings["port"], pages(source))

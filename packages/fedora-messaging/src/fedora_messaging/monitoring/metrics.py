@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
+from . import JSON, TEXT, Page
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from prometheus_client import Metric
 
@@ -19,10 +22,6 @@ if TYPE_CHECKING:
 
 #: Outcomes of a delivery, as ``/ready`` orders them.
 OUTCOMES = ("received", "processed", "dropped", "rejected", "failed")
-
-
-class MetricsUnavailable(Exception):
-    """The extra is not installed."""
 
 
 @dataclass(frozen=True)
@@ -38,38 +37,53 @@ class Source:
     unconfirmed: Callable[[], int] | None = None
 
 
-def live() -> bytes:
+def pages(source: Source) -> Mapping[str, Callable[[], Page]]:
+    """What a consumer shows of itself: path → page."""
+    return {
+        "/live": live,
+        "/ready": lambda: ready(source),
+        "/metrics": lambda: metrics(lambda: collect(source)),
+    }
+
+
+def live() -> Page:
     """``/live``: the process runs."""
-    return _json({"status": "OK"})
+    return in_json({"status": "OK"})
 
 
-def ready(source: Source) -> bytes:
+def ready(source: Source) -> Page:
     """``/ready``: whether messages are being consumed, and what became of those so far."""
     statistics = source.statistics
     consumed = {outcome: getattr(statistics, outcome) for outcome in OUTCOMES}
-    return _json({"consuming": statistics.consuming, "published": statistics.published, "consumed": consumed})
+    told = {"consuming": statistics.consuming, "published": statistics.published, "consumed": consumed}
+    return in_json(told)
 
 
-def metrics(source: Source) -> tuple[bytes, str]:
-    """``/metrics`` and its content type: our figures, and whatever the application registered with Prometheus.
+def metrics(ours: Callable[[], Iterable[Metric]]) -> Page:
+    """``/metrics``: what ``ours`` gives, and whatever the application registered with Prometheus.
 
-    Raises ``MetricsUnavailable`` without the package ``prometheus-client``.
+    Without the package ``prometheus-client`` it says what to install.
     """
     try:
         from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, generate_latest  # noqa: PLC0415
-    except ImportError as error:
-        raise MetricsUnavailable(
-            "/metrics needs prometheus-client: pip install fedora-messaging[monitoring]"
-        ) from error
+    except ImportError:
+        text = b"/metrics needs prometheus-client: pip install fedora-messaging[monitoring]\n"
+        return Page(HTTPStatus.NOT_IMPLEMENTED, TEXT, text)
 
     class Both:
         """Looks enough like a registry to be written out."""
 
         def collect(self) -> Iterator[Metric]:
-            yield from collect(source)
+            yield from ours()
             yield from REGISTRY.collect()
 
-    return generate_latest(Both()), CONTENT_TYPE_LATEST  # only collect() is called
+    written = generate_latest(Both())  # only collect() is called
+    return Page(HTTPStatus.OK, CONTENT_TYPE_LATEST, written)
+
+
+def in_json(value: object, status: int = HTTPStatus.OK) -> Page:
+    """``value`` as a page."""
+    return Page(status, JSON, json.dumps(value).encode() + b"\n")
 
 
 def collect(source: Source) -> Iterator[Metric]:
@@ -111,7 +125,3 @@ def _gauges(source: Source) -> Iterator[tuple[str, str, int]]:
     yield "prefetch", "Unsettled messages that the broker may have out to the consumer.", source.prefetch
     if source.unconfirmed is not None:
         yield "unconfirmed", "Messages published and not confirmed yet.", source.unconfirmed()
-
-
-def _json(value: object) -> bytes:
-    return json.dumps(value).encode() + b"\n"

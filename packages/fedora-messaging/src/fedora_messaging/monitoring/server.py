@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The HTTP side of monitoring: sockets and threads. What the pages say is in :mod:`.metrics`.
+"""The HTTP side of monitoring: sockets and threads. It serves whatever pages it is given.
 
 Each connection has one request, one thread, and a few seconds. At the limit of connections the oldest gives
 way to the newest, so clients that hold theirs open lock nobody out.
@@ -20,12 +20,10 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from ..exceptions import ConfigurationException
-from . import metrics
+from . import TEXT, Page
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from .metrics import Source
+    from collections.abc import Callable, Mapping
 
 _log = logging.getLogger(__name__)
 
@@ -35,12 +33,17 @@ _POLL = 0.5  # seconds between two looks for connections that are over their tim
 
 
 class Server:
-    """Listens from the moment it is made; ``address`` and ``port`` say where.
+    """Listens from the moment it is made, until :meth:`stop`.
 
-    Raises ``ConfigurationException`` when it cannot.
+    Arguments:
+        address: where to listen; ``""`` for all interfaces.
+        port: 0 for a free one; the attributes ``address`` and ``port`` say which it is.
+        pages: path → what makes the page, called for each request, in a thread of its own.
+
+    Raises ``ConfigurationException`` when it cannot listen there.
     """
 
-    def __init__(self, address: str, port: int, source: Source) -> None:
+    def __init__(self, address: str, port: int, pages: Mapping[str, Callable[[], Page]]) -> None:
         try:
             listener = _listen(address, port)
         except OSError as error:
@@ -50,7 +53,7 @@ class Server:
                 "set another address or port in [monitoring]"
             ) from error
         self.address, self.port = listener.getsockname()[:2]
-        self._server = _Threads(listener, source)
+        self._server = _Threads(listener, pages)
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(_POLL,), name="fedora-messaging monitoring", daemon=True
         )
@@ -80,11 +83,11 @@ class _Threads(socketserver.ThreadingMixIn, socketserver.TCPServer):
     daemon_threads = True
     block_on_close = False
 
-    def __init__(self, listener: socket.socket, source: Source) -> None:
+    def __init__(self, listener: socket.socket, pages: Mapping[str, Callable[[], Page]]) -> None:
         super().__init__(listener.getsockname()[:2], _Handler, bind_and_activate=False)
         self.socket.close()
         self.socket = listener
-        self.source = source
+        self.pages = pages
         self._open: dict[socket.socket, float] = {}  # the oldest first
         self._lock = threading.Lock()
 
@@ -140,47 +143,32 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Answer with a page."""
-        path = urlsplit(self.path).path.rstrip("/")
-        if path == "/live":
-            self._answer(metrics.live(), "application/json")
-        elif path == "/ready":
-            self._answer(metrics.ready(self.server.source), "application/json")
-        elif path == "/metrics":
-            self._answer_metrics()
+        page = self.server.pages.get(urlsplit(self.path).path.rstrip("/"))
+        if page is None:
+            *most, last = self.server.pages
+            text = f"There are {', '.join(most)} and {last}.\n" if most else f"There is {last}.\n"
+            self._answer(Page(HTTPStatus.NOT_FOUND, TEXT, text.encode()))
         else:
-            text = b"There are /live, /ready and /metrics.\n"
-            self._answer(text, "text/plain; charset=utf-8", HTTPStatus.NOT_FOUND)
+            self._answer(_made(page))
 
     do_HEAD = do_GET  # noqa: N815 - the name is http.server's
 
     def do_POST(self) -> None:
         """Nothing here is changed from outside."""
         text = b"Only GET and HEAD are allowed.\n"
-        self._answer(text, "text/plain; charset=utf-8", HTTPStatus.METHOD_NOT_ALLOWED, {"Allow": "HEAD, GET"})
+        self._answer(Page(HTTPStatus.METHOD_NOT_ALLOWED, TEXT, text), {"Allow": "HEAD, GET"})
 
     do_PUT = do_PATCH = do_DELETE = do_OPTIONS = do_POST  # noqa: N815
 
-    def _answer_metrics(self) -> None:
-        try:
-            self._answer(*metrics.metrics(self.server.source))
-        except metrics.MetricsUnavailable as error:
-            self._answer(f"{error}\n".encode(), "text/plain; charset=utf-8", HTTPStatus.NOT_IMPLEMENTED)
-
-    def _answer(
-        self,
-        body: bytes,
-        content_type: str,
-        status: HTTPStatus = HTTPStatus.OK,
-        headers: Mapping[str, str] = MappingProxyType({}),
-    ) -> None:
-        self.send_response(status)
+    def _answer(self, page: Page, headers: Mapping[str, str] = MappingProxyType({})) -> None:
+        self.send_response(page.status)
         for name, value in headers.items():
             self.send_header(name, value)
-        self.send_header("Content-Type", content_type)
-        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Content-Type", page.content_type)
+        self.send_header("Content-Length", str(len(page.body)))
         self.end_headers()
         if self.command != "HEAD":
-            self.wfile.write(body)
+            self.wfile.write(page.body)
 
     def version_string(self) -> str:
         """What the header ``Server`` says."""
@@ -189,3 +177,12 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name is http.server's
         """Requests come every few seconds: nothing for the log but when it is asked for everything."""
         _log.debug(format, *args)
+
+
+def _made(page: Callable[[], Page]) -> Page:
+    """The page, or what is said when making it failed."""
+    try:
+        return page()
+    except Exception as error:  # noqa: BLE001 - whatever it is, it must not look like silence
+        _log.exception("A monitoring page failed")
+        return Page(HTTPStatus.INTERNAL_SERVER_ERROR, TEXT, f"{type(error).__name__}: {error}\n".encode())
