@@ -137,7 +137,25 @@ def for_callback(consumer_config: Mapping[str, Any], path: str | None = None) ->
 def check(tables: Mapping[str, Any]) -> Config:
     """Tables, as TOML has them, as settings. Raises ``ConfigurationException``."""
     config: Config = fit(_modern(tables), Config, "", _path)
+    _agree(config)
     return config
+
+
+def _agree(config: Config) -> None:
+    """What two settings must agree on. Raises ``ConfigurationException``."""
+    signing = config.amqp_to_zmq.signing
+    if signing.sign_messages and signing.files() is None:
+        raise ConfigurationException(
+            "amqp_to_zmq.signing.sign_messages is true: it needs certificate and key, or certname (with ssldir)"
+        )
+    if config.zmq_to_amqp.signatures.validate and not config.zmq_to_amqp.signatures.ca:
+        raise ConfigurationException("zmq_to_amqp.signatures.validate is true: it needs a file in ca")
+    if config.amqp_to_zmq.remote_publish:
+        for endpoint in config.amqp_to_zmq.publish_endpoint:
+            if "://*" in endpoint:
+                raise ConfigurationException(
+                    f"amqp_to_zmq.publish_endpoint is {endpoint!r}: with remote_publish it must name a host"
+                )
 
 
 def _find(path: str | None) -> str | None:

@@ -89,10 +89,10 @@ class Curve(_Shape, frozen=True):
 
 
 class CurveServer(_Shape, frozen=True):
-    """The files of the CURVE keys of one who is connected to."""
+    """The CURVE key of one who is connected to, and who may connect: anyone who knows it, or these public keys."""
 
-    public_key: Path
     secret_key: Path
+    allowed: Path | None = None
 
 
 class Monitoring(_Shape, frozen=True):
@@ -110,7 +110,7 @@ class ZmqToAmqp(_Shape, frozen=True):
     zmq_endpoints: tuple[str, ...] = ()
     name: _Name = msgspec.field(default_factory=socket.gethostname)
     durable: bool = False
-    max_unconfirmed: _Count = 2000
+    max_unconfirmed: _Count = 10_000
     max_unconfirmed_bytes: _Count = 16 * 2**20
     receive_max_bytes: _Count = 256 * 2**20
     progress_timeout: _Patience = 60.0
