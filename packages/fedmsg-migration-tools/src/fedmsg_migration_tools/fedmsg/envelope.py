@@ -8,6 +8,7 @@ only when somebody asks. What becomes of them in AMQP is :mod:`.translation`'s m
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from json.decoder import scanstring  # type: ignore[attr-defined] # undocumented, and older than Python 3
 from typing import TYPE_CHECKING, Any
@@ -29,7 +30,7 @@ _Raw = msgspec.Raw
 _decode_fast = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 # Only where a value ends is asked for: numbers are not built, however long they are.
 _scan = json.JSONDecoder(parse_int=str, parse_float=str).raw_decode
-_BLANKS = {" ", "\t", "\n", "\r"}
+_blanks = re.compile(r"[ \t\n\r]*").match
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,9 +147,8 @@ def _string(text: str, at: int) -> tuple[str, int]:
 
 
 def _after_blanks(text: str, at: int) -> int:
-    while text[at : at + 1] in _BLANKS:
-        at += 1
-    return at
+    match = _blanks(text, at)
+    return match.end() if match else at
 
 
 def _expect(text: str, at: int, mark: str) -> int:
