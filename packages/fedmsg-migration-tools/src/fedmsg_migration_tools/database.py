@@ -17,17 +17,18 @@ import logging
 import os
 import sqlite3
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from .exceptions import SpoolFull, ToolsError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 __all__ = ["PAGE", "Database", "is_corrupt", "one_line"]
 
 _log = logging.getLogger(__name__)
+_T = TypeVar("_T")
 
 PAGE = 4096
 _RESERVE = 4 * 1024 * 1024  # bytes of WAL kept allocated; less on a disk with little room
@@ -104,10 +105,27 @@ class Database:
         )
         self._open()
 
+    def run(self, action: Callable[[], _T], begun_anew: Callable[[], None]) -> _T:
+        """Do it; if the file turns out to be corrupt, replace the file and do it in the new one.
+
+        Args:
+            action: reads or writes the file.
+            begun_anew: called between the two, to forget what was in the old one.
+        """
+        try:
+            return action()
+        except sqlite3.DatabaseError as exc:
+            if not is_corrupt(exc):
+                raise
+            self.replace(exc)
+        begun_anew()
+        return action()
+
     def close(self) -> None:
         """Close the file; SQLite then moves its WAL into it and deletes the WAL."""
-        if self._writes_safely():
-            self.shrink()
+        if not self._failing:
+            with contextlib.suppress(sqlite3.Error):
+                self.shrink()
         self._disconnect()
 
     # --- Writing ---
@@ -156,9 +174,7 @@ class Database:
             if self._allocate(self._file, size):
                 self._allocated = size
                 return
-        raise SpoolFull(
-            f"{self.path}: no space left on the disk: free some, or move the spool to a larger one"
-        )
+        raise SpoolFull(f"{self.path}: no space left on the disk: free some, or name another path")
 
     def checkpoint(self) -> None:
         """Move the WAL into the file, so that the WAL is begun anew. A failure is said in the log, once."""
@@ -182,8 +198,9 @@ class Database:
     def shrink(self) -> None:
         """Give back the disk space of a file that has become nearly empty; does nothing for others."""
         pages, free = self._number("page_count"), self._number("freelist_count")
-        if pages < _SHRINK_FROM or pages - free > _SHRINK_TO:
+        if pages < _SHRINK_FROM or pages - free > min(_SHRINK_TO, self._reserve // PAGE // 2):
             return
+        self.checkpoint()
         try:
             self.connection.execute("VACUUM")
         except sqlite3.OperationalError as exc:
@@ -218,7 +235,11 @@ class Database:
         self.connection.execute("PRAGMA journal_mode=WAL")
         if not self._number("application_id"):
             self._begin()
-        self._file = os.open(self.path, os.O_RDWR | os.O_CLOEXEC)
+        try:
+            self._file = os.open(self.path, os.O_RDWR | os.O_CLOEXEC)
+        except OSError as exc:
+            self._disconnect()
+            raise ToolsError(_unwritable(self.path, exc.strerror)) from exc
         self.checkpoint()
 
     def _recognise(self) -> None:
@@ -262,9 +283,6 @@ class Database:
             return exc.errno not in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
         return True
 
-    def _writes_safely(self) -> bool:
-        return not self._failing and not self.connection.in_transaction
-
     def _number(self, pragma: str) -> int:
         number: int = self.connection.execute(f"PRAGMA {pragma}").fetchone()[0]
         return number
@@ -289,7 +307,11 @@ def _refusal(path: Path, exc: sqlite3.Error) -> str:
         return f"{path} is open in another process: stop that one, or give each its own path"
     if _code(exc) == sqlite3.SQLITE_FULL:
         return f"{path} cannot be begun: no space left on the disk: free some, or name another path"
-    return f"{path} cannot be opened ({one_line(exc)}): make it writable for this user, or name another path"
+    return _unwritable(path, one_line(exc))
+
+
+def _unwritable(path: Path, why: str) -> str:
+    return f"{path} cannot be opened ({why}): make it and {path.parent} writable for this user, or name another path"
 
 
 def _create(path: Path) -> None:
@@ -303,9 +325,7 @@ def _create(path: Path) -> None:
         if not path.parent.is_dir():
             raise ToolsError(f"{path.parent} is not a folder: name another path") from exc
     except OSError as exc:
-        raise ToolsError(
-            f"{path} cannot be made ({exc.strerror}): make {path.parent} writable for this user, or name another path"
-        ) from exc
+        raise ToolsError(_unwritable(path, exc.strerror)) from exc
 
 
 def _reserve_for(folder: Path) -> int:

@@ -91,7 +91,7 @@ class Spool:
         self._postponed: dict[int, tuple[float, str]] = {}  # deferred, but not yet in the file
         self._database = database.Database(self.path, _SCHEMA, _KIND)
         self._totals = _Totals(0, 0, 0, 0)
-        self._run(self._load)
+        self._database.run(self._load, self._begin_anew)
 
     @property
     def messages(self) -> int:
@@ -126,7 +126,7 @@ class Spool:
         """
         with self._lock:
             try:
-                self._run(lambda: self._append(entries))
+                self._database.run(lambda: self._append(entries), self._begin_anew)
             except (sqlite3.Error, OverflowError) as exc:
                 raise SpoolFull(f"{self.path} cannot be written: {database.one_line(exc)}") from exc
 
@@ -182,22 +182,14 @@ class Spool:
 
     # --- What may fail ---
 
-    def _run(self, action: Callable[[], _T]) -> _T:
-        """Do it; if the file turns out to be corrupt, do it in a new one."""
-        try:
-            return action()
-        except sqlite3.DatabaseError as exc:
-            if not database.is_corrupt(exc):
-                raise
-            self._database.replace(exc)
+    def _begin_anew(self) -> None:
         self._doomed.clear()
         self._postponed.clear()
         self._totals = _Totals(0, 0, 0, self._totals.last_position)
-        return action()
 
     def _reading(self, action: Callable[[], _T]) -> _T:
         try:
-            return self._run(action)
+            return self._database.run(action, self._begin_anew)
         except sqlite3.Error as exc:
             raise ToolsError(f"{self.path} cannot be read: {database.one_line(exc)}") from exc
 
@@ -291,24 +283,36 @@ class Spool:
         self._flush()
 
     def _flush(self) -> None:
-        """Write what was remembered; what the disk refuses stays remembered."""
-        try:
-            while self._doomed:
-                self._delete(sorted(self._doomed)[:_STEP])
-            while self._postponed:
-                self._move(sorted(self._postponed)[:_STEP])
-        except sqlite3.DatabaseError as exc:
-            if database.is_corrupt(exc):
-                raise
-            _log.debug("%s: %d removals wait: %s", self.path, len(self._doomed), database.one_line(exc))
-            self._database.checkpoint()
+        """Write what was remembered; what the disk refuses, also after a checkpoint, stays remembered."""
+        if not self._doomed and not self._postponed:
+            return
+        for last in (False, True):
+            try:
+                self._in_steps(self._doomed, self._delete)
+                self._in_steps(self._postponed, self._move)
+            except sqlite3.DatabaseError as exc:
+                if database.is_corrupt(exc):
+                    raise
+                if last:
+                    _log.debug(
+                        "%s: %d removals wait: %s", self.path, len(self._doomed), database.one_line(exc)
+                    )
+                else:
+                    self._database.checkpoint()
+            else:
+                return
+
+    def _in_steps(self, remembered: Iterable[int], write: Callable[[Sequence[int]], None]) -> None:
+        positions = sorted(remembered)
+        for start in range(0, len(positions), _STEP):
+            write(positions[start : start + _STEP])
 
     def _delete(self, positions: Sequence[int]) -> None:
         old, listed = self._totals, json.dumps(positions)
-        with self._database.transaction(_leaves(positions)) as connection:
+        size = sum(self._doomed[position] for position in positions)
+        with self._database.transaction(_changed(positions, size)) as connection:
             connection.execute(_DELETE[0], (listed,))
             fewer = connection.execute(_DELETE[1], (listed,)).rowcount if old.deferred else 0
-            size = sum(self._doomed[position] for position in positions)
             new = _Totals(
                 old.messages - len(positions), old.bytes - size, old.deferred - fewer, old.last_position
             )
@@ -335,12 +339,12 @@ class Spool:
             del self._postponed[position]
 
 
-def _leaves(positions: Sequence[int]) -> int:
-    """How many pages a removal changes, at a rough guess: two for each run, since a page that becomes empty is not
-    written.
+def _changed(positions: Sequence[int], size: int) -> int:
+    """How many pages a removal changes, at a rough guess: those that become empty, since SQLite writes most of them
+    before it finds them so, and two at the ends of each run.
     """
     runs = 1 + sum(other - one > 1 for one, other in itertools.pairwise(positions))
-    return min(2 * runs, len(positions)) + len(positions) // 64 + 4
+    return min(2 * runs, len(positions)) + min(size // database.PAGE, 2 * len(positions)) + 4
 
 
 def _pack(frames: tuple[bytes, ...]) -> bytes:
