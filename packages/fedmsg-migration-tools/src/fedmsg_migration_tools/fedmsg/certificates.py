@@ -20,15 +20,13 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import ExtensionOID, NameOID
 
 from ..exceptions import Reason, ToolsError, Unbridgeable
+from .rsa_sha1 import PublicKey
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-__all__ = ["Authority", "Leaf", "Period", "Trust", "common_names", "when"]
+__all__ = ["Authority", "Leaf", "Period", "Trust", "common_names", "shown", "when"]
 
-MAX_TEXT = (
-    32 * 1024
-)  # bytes of a message's certificate in base64; 2 KB are usual, an RSA key of 16,384 bits takes 9
 MAX_DEPTH = 8  # CA certificates in one chain
 
 # What OpenSSL raises through cryptography for input that is well-formed enough to be read, and wrong.
@@ -62,13 +60,14 @@ class Period:
     def problem(self, now: float) -> str | None:
         """Why it does not hold at ``now``, and what to do; None when it holds."""
         if now > self.ends:
-            return f"{self.what} expired at {when(self.ends)}; put the renewed file in its place, it is read without a restart"
+            mend = "put the renewed file in its place, it is read without a restart"
+            return f"{self.what} expired at {when(self.ends)}; {mend}"
         if now < self.begins:
             return f"{self.what} is valid only from {when(self.begins)}; check this machine's clock"
         return None
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Authority:
     """A CA certificate of the operator's, with what its CRL says.
 
@@ -96,18 +95,26 @@ class Leaf:
     Attributes:
         name: the subject's CN.
         key: its public key.
-        begins, ends: its own validity, seconds since the epoch.
-        chains: for each chain, all that must be valid beside it.
+        own: its validity.
+        chains: for each chain, the periods of the CA certificates and CRLs in it.
+        begins, ends: between these, in seconds since the epoch, all holds: nothing else needs to be asked.
     """
 
     name: str
-    key: rsa.RSAPublicKey
-    begins: float
-    ends: float
-    chains: tuple[tuple[Period, ...], ...] = field(repr=False)
+    key: PublicKey
+    own: Period
+    chains: tuple[tuple[Period, ...], ...]
+    begins: float = field(init=False)
+    ends: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        ends = {chain: min(period.ends for period in chain) for chain in self.chains}
+        longest = max(ends, key=lambda chain: ends[chain])
+        object.__setattr__(self, "begins", max(period.begins for period in (self.own, *longest)))
+        object.__setattr__(self, "ends", min(self.own.ends, ends[longest]))
 
     def expired(self, now: float) -> str | None:
-        """Why none of the chains holds at ``now``; None when one does."""
+        """Why none of the chains holds at ``now``, and what to do; None when one does."""
         problem = None
         for chain in self.chains:
             problem = next(filter(None, (period.problem(now) for period in chain)), None)
@@ -144,6 +151,7 @@ class Trust:
                 now,
                 _names(crls),
             )
+        self.periods = tuple(period for ca in self.authorities for period in ca.periods)
         self._by_name: dict[x509.Name, list[Authority]] = {}
         for ca in self.authorities:
             self._by_name.setdefault(ca.certificate.subject, []).append(ca)
@@ -171,19 +179,22 @@ class Trust:
             raise Unbridgeable(Reason.CERTIFICATE, "the certificate's key is not RSA")
         name = _only_name(certificate)
         if unknown := _unknown_critical(certificate):
-            raise Unbridgeable(Reason.CERTIFICATE, f"{name}: critical extension {unknown} is not known")
+            raise Unbridgeable(
+                Reason.CERTIFICATE, f"{shown(name)}: critical extension {unknown} is not known"
+            )
         paths = [path for ca in self._issuers(certificate) for path in ca.paths if _long_enough(path)]
         if not paths:
             raise Unbridgeable(
                 Reason.CERTIFICATE,
-                f"{name}: issued by {_title(certificate.issuer)}, of which no chain leads to the configured CA",
+                f"{shown(name)}: issued by {_title(certificate.issuer)}, of which no chain leads to the configured CA",
             )
         standing = [path for path in paths if not _revoked(certificate, path)]
         if not standing:
-            raise Unbridgeable(Reason.REVOKED, f"{name}: serial {certificate.serial_number:x} is revoked")
-        begins, ends = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+            raise Unbridgeable(
+                Reason.REVOKED, f"{shown(name)}: serial {certificate.serial_number:x} is revoked"
+            )
         chains = tuple(tuple(period for ca in path for period in ca.periods) for path in standing)
-        return Leaf(name, key, begins.timestamp(), ends.timestamp(), chains)
+        return Leaf(name, PublicKey(key), _period(f"the certificate of {shown(name)}", certificate), chains)
 
     def _issuers(self, certificate: x509.Certificate) -> Iterator[Authority]:
         for ca in self._by_name.get(certificate.issuer, ()):
@@ -210,6 +221,11 @@ def when(moment: float) -> str:
     return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def shown(name: str) -> str:
+    """A name that others chose, for a text of one line."""
+    return name[:200] if name.isprintable() else ascii(name[:200])
+
+
 def common_names(name: x509.Name) -> list[str]:
     """The CNs of a subject, in their order."""
     found = name.get_attributes_for_oid(NameOID.COMMON_NAME)
@@ -217,14 +233,16 @@ def common_names(name: x509.Name) -> list[str]:
 
 
 def _decode(text: str | bytes) -> x509.Certificate:
-    if len(text) > MAX_TEXT:
-        raise Unbridgeable(
-            Reason.CERTIFICATE, f"the certificate has {len(text)} bytes; at most {MAX_TEXT} are read"
-        )
     try:
         return x509.load_pem_x509_certificate(base64.b64decode(text))
     except _UNREADABLE as exc:
         raise Unbridgeable(Reason.CERTIFICATE, f"no certificate (base64 of PEM): {_line(exc)}") from exc
+
+
+def _period(what: str, certificate: x509.Certificate) -> Period:
+    return Period(
+        what, certificate.not_valid_before_utc.timestamp(), certificate.not_valid_after_utc.timestamp()
+    )
 
 
 def _only_name(certificate: x509.Certificate) -> str:
@@ -244,12 +262,7 @@ def _authorities(name: str, data: bytes) -> Iterator[Authority]:
             title = _title(certificate.subject)
             if reason := _no_ca(certificate):
                 raise ToolsError(f"{title} in {name} cannot be used as a CA: {reason}.")
-            period = Period(
-                f"The CA certificate {title} in {name}",
-                certificate.not_valid_before_utc.timestamp(),
-                certificate.not_valid_after_utc.timestamp(),
-            )
-            yield Authority(certificate, (period,))
+            yield Authority(certificate, (_period(f"The CA certificate {title} in {name}", certificate),))
     except _UNREADABLE as exc:
         raise ToolsError(f"{name} holds no CA certificates in PEM that can be read: {_line(exc)}.") from exc
 
@@ -354,7 +367,7 @@ def _whole(name: str, data: bytes, kind: bytes) -> None:
 
 
 def _title(name: x509.Name) -> str:
-    return next(iter(common_names(name)), None) or name.rfc4514_string() or "(no name)"
+    return shown(next(iter(common_names(name)), None) or name.rfc4514_string() or "(no name)")
 
 
 def _names(files: Sequence[tuple[str, bytes]]) -> str:
@@ -362,4 +375,4 @@ def _names(files: Sequence[tuple[str, bytes]]) -> str:
 
 
 def _line(exc: BaseException) -> str:
-    return " ".join(str(exc).split())[:200] or type(exc).__name__
+    return shown(" ".join(str(exc).split())) or type(exc).__name__
