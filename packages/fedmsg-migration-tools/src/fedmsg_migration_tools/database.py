@@ -239,7 +239,7 @@ class Database:
             self._file = os.open(self.path, os.O_RDWR | os.O_CLOEXEC)
         except OSError as exc:
             self._disconnect()
-            raise ToolsError(_unwritable(self.path, exc.strerror)) from exc
+            raise ToolsError(_unwritable(self.path, exc.strerror or str(exc))) from exc
         self.checkpoint()
 
     def _recognise(self) -> None:
@@ -325,7 +325,7 @@ def _create(path: Path) -> None:
         if not path.parent.is_dir():
             raise ToolsError(f"{path.parent} is not a folder: name another path") from exc
     except OSError as exc:
-        raise ToolsError(_unwritable(path, exc.strerror)) from exc
+        raise ToolsError(_unwritable(path, exc.strerror or str(exc))) from exc
 
 
 def _reserve_for(folder: Path) -> int:
