@@ -19,6 +19,8 @@ from fedora_messaging.cli.failures import UNEXPECTED, USAGE, Failure, code_of_pu
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from fedora_messaging.config import LazyConfig
+
     from ..config import Config
 
 F = TypeVar("F", bound="Callable[..., Any]")
@@ -62,8 +64,8 @@ def given(**settings: Any) -> dict[str, Any]:
     return table
 
 
-def load(path: str | None, overrides: Mapping[str, Any] | None = None) -> Config:
-    """Read both configurations, the tools' and the library's, and set up logging as they say.
+def load(path: str | None, overrides: Mapping[str, Any] | None = None, *, logging: bool = True) -> Config:
+    """Read both configurations, the tools' and the library's, and set up logging as they say, unless told not to.
 
     Raises ``Failure`` (2) with the line that says what is wrong.
     """
@@ -75,15 +77,20 @@ def load(path: str | None, overrides: Mapping[str, Any] | None = None) -> Config
     try:
         loaded = config.load(path, overrides)
         conf.load_config()
-        if loaded.log_config is not None:
-            conf["log_config"] = {"disable_existing_loggers": False, **loaded.log_config}
-        conf.setup_logging()
+        if logging:
+            _set_up_logging(loaded, conf)
     except ConfigurationException as error:
         raise Failure(error, USAGE) from error
+    return loaded
+
+
+def _set_up_logging(config: Config, conf: LazyConfig) -> None:
+    if config.log_config is not None:
+        conf["log_config"] = {"disable_existing_loggers": False, **config.log_config}
+    conf.setup_logging()
     tools = logging.getLogger(_TOOLS)
     if tools.level == logging.NOTSET:  # a configuration that was written for the library does not know us
         tools.setLevel(logging.INFO)
-    return loaded
 
 
 @contextlib.contextmanager
