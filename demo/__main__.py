@@ -1,155 +1,163 @@
 # SPDX-License-Identifier: MIT
-"""The run: start a broker, start the consuming process, publish, wait for what is on its way, show the table."""
+"""A bus moves from ZeroMQ to AMQP, application by application, on a RabbitMQ of its own; every message is counted."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import os
-import subprocess
+import signal
 import sys
-import threading
 import time
-from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from rich.console import Console
+from rich.live import Live
 
-from fedora_messaging import aio, exceptions
+from fedora_messaging import exceptions
 from fedora_messaging.private_node import PrivateNode
 
-from . import report, sample
+from . import cast, ledger, view
+from .play import STEPS, Play
+from .processes import DemoError, Stage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator
 
-    from fedora_messaging.message import Message
-
-IN_FLIGHT = 32  # messages that wait for their confirm at a time
-PATIENCE = 10.0  # seconds without any arrival after which what is missing counts as lost
+REFRESH = 0.25  # seconds between two pictures on a terminal
+LINES = 3.0  # seconds between two lines elsewhere
 
 
-class Consumer:
-    """The other process, and what it said: ``arrived`` has the time of the first arrival by id."""
-
-    def __init__(self, amqp_url: str) -> None:
-        # A session of its own: Ctrl-C is for this process, which then ends the other one in order.
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "demo.listen", amqp_url],
-            stdout=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
-        self._ready = threading.Event()
-        self.arrived: dict[str, float] = {}
-        self.twice: set[str] = set()
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
-
-    def _read(self) -> None:
-        assert self._process.stdout is not None
-        for line in self._process.stdout:
-            message_id, _, at = line.strip().partition(" ")
-            if message_id == "ready":
-                self._ready.set()
-            elif message_id in self.arrived:
-                self.twice.add(message_id)
-            else:
-                self.arrived[message_id] = float(at)
-        self._ready.set()  # it ended: waiting is no use
-
-    def wait_until_ready(self) -> None:
-        """Wait for its queue to be bound; ``ConsumeException`` when it ended instead."""
-        if not self._ready.wait(timeout=30) or self._process.poll() is not None:
-            raise exceptions.ConsumeException("the consuming process did not start")
-
-    def wait_for(self, count: int) -> None:
-        """Wait for ``count`` messages, or until nothing has come for :data:`PATIENCE` seconds."""
-        seen, since = len(self.arrived), time.monotonic()
-        while seen < count and time.monotonic() - since < PATIENCE:
-            time.sleep(0.05)
-            if len(self.arrived) > seen:
-                seen, since = len(self.arrived), time.monotonic()
-
-    def stop(self) -> None:
-        """End it, and read what it still had to say."""
-        self._process.terminate()
-        try:
-            self._process.wait(timeout=10)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-        self._reader.join(timeout=5)
-
-
-class Publisher:
-    """Publishes, and remembers: ``published`` has application and time by id, ``refused`` the reasons."""
-
-    def __init__(self) -> None:
-        self.published: dict[str, tuple[str, float]] = {}
-        self.refused: list[str] = []
-
-    async def run(self, amqp_url: str, messages: Iterator[Message]) -> None:
-        """Publish all of them, :data:`IN_FLIGHT` at a time."""
-        async with aio.Session(amqp_url=amqp_url) as session, asyncio.TaskGroup() as tasks:
-            for _ in range(IN_FLIGHT):
-                tasks.create_task(self._work(session, messages))
-
-    async def _work(self, session: aio.Session, messages: Iterator[Message]) -> None:
-        for message in messages:
-            at = time.monotonic()
-            try:
-                await session.publish(message)
-            except exceptions.BaseException as error:
-                self.refused.append(str(error))
-            else:
-                self.published[message.id] = (sample.application(message.topic), at)
-
-
-@contextmanager
-def consuming(amqp_url: str) -> Iterator[Consumer]:
-    """The other process, for as long as the block lasts."""
-    consumer = Consumer(amqp_url)
-    try:
-        consumer.wait_until_ready()
-        yield consumer
-    finally:
-        consumer.stop()
-
-
-def demonstrate(console: Console, rounds: int) -> int:
-    """Do it, and return the exit code."""
-    started = time.monotonic()
-    console.print("Starting a RabbitMQ of its own ...", end=" ")
-    with PrivateNode() as node:
-        console.print(f"ready at {node.amqp_url} after {time.monotonic() - started:.1f} s")
-        publisher = Publisher()
-        with consuming(node.amqp_url) as consumer:
-            console.print(f"Publishing {rounds} times the 542 real messages of {sample.FILE.name} ...")
-            began = time.monotonic()
-            asyncio.run(publisher.run(node.amqp_url, sample.messages(rounds)))
-            consumer.wait_for(len(publisher.published))
-        seconds = max(consumer.arrived.values(), default=time.monotonic()) - began
-    rows = report.tally(publisher.published, consumer.arrived)
-    console.print(report.table(rows, seconds))
-    code, sentence = report.verdict(rows, len(consumer.twice), report.count_reasons(publisher.refused))
-    console.print(sentence, highlight=False)
-    return code
+def arguments() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
+    parser.add_argument("--seconds", type=float, default=40.0, help="how long messages flow (40)")
+    parser.add_argument(
+        "--rate", type=float, default=400.0, help="messages a second, all publishers together (400)"
+    )
+    parser.add_argument(
+        "--stay", action="store_true", help="let messages flow after the last step, until Ctrl-C"
+    )
+    parser.add_argument("--without-fedmsg", action="store_true", help="use plain pyzmq in its place")
+    return parser.parse_args()
 
 
 def main() -> int:
-    """The command line."""
-    parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=20, help="how often to publish the 542 messages")
+    """Run it, and return the exit code: 0 only when every message arrived everywhere."""
+    options = arguments()
     console = Console(highlight=False)
     os.environ["FEDORA_MESSAGING_CONF"] = os.devnull  # this machine's own bus is not for demonstrations
     try:
-        return demonstrate(console, parser.parse_args().rounds)
-    except KeyboardInterrupt:
-        console.print("\nInterrupted; the broker is stopped and its data removed.")
+        return demonstrate(console, options)
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        console.print("\nInterrupted; all programs are stopped and their data removed.")
         return 130
-    except exceptions.BaseException as error:
+    except (exceptions.BaseException, DemoError) as error:
         console.print(f"\n{error}", style="red", markup=False)
         return 1
+
+
+def demonstrate(console: Console, options: argparse.Namespace) -> int:
+    """Set up what the play needs, and have it played."""
+    fedmsg = choose_fedmsg(console, wanted=not options.without_fedmsg)
+    console.print("Starting a RabbitMQ of its own ...", end=" ")
+    began = time.monotonic()
+    with (
+        PrivateNode(ports=dict.fromkeys(cast.ENDPOINTS, 0)) as node,
+        TemporaryDirectory(prefix="demo-", ignore_cleanup_errors=True) as folder,
+    ):
+        console.print(f"ready at {node.amqp_url} after {time.monotonic() - began:.1f} s")
+        return asyncio.run(run(console, node, fedmsg, Path(folder), options))
+
+
+def choose_fedmsg(console: Console, *, wanted: bool) -> cast.Fedmsg:
+    """fedmsg, where it installs; and say which it is."""
+    if not wanted:
+        fedmsg = cast.standin("as asked for")
+    else:
+        console.print("Looking for fedmsg; the first time it is installed into .cache ...")
+        try:
+            fedmsg = cast.real_fedmsg()
+        except RuntimeError as error:
+            fedmsg = cast.standin(f"which does not install here: {error}")
+    console.print(f"Those who have not moved use {fedmsg.said}.", markup=False)
+    return fedmsg
+
+
+async def run(
+    console: Console, node: PrivateNode, fedmsg: cast.Fedmsg, folder: Path, options: argparse.Namespace
+) -> int:
+    """Play it until its end, or until a program fails or somebody interrupts; then nothing runs any more."""
+    async with Stage(folder) as stage:
+        play = Play(stage, cast.Cast(node, fedmsg, folder), node.amqp_url, options.rate, options.seconds)
+        playing = asyncio.create_task(perform(console, play, options))
+
+        def interrupt() -> None:
+            if options.stay and play.step == len(STEPS) - 1:
+                play.enough.set()
+            else:
+                playing.cancel()
+
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, interrupt)
+        stage.failed.add_done_callback(lambda _: playing.cancel())
+        await asyncio.wait({playing})
+        if stage.failed.done():
+            await stage.failed
+        return await playing
+
+
+async def perform(console: Console, play: Play, options: argparse.Namespace) -> int:
+    """The play with what one sees of it; returns the exit code."""
+    began = time.monotonic()
+    console.print("Starting everyone, until all hear each other ...", end=" ")
+    await play.prepare()
+    console.print(f"{time.monotonic() - began:.1f} s")
+    async with shown(console, play):
+        await play.perform(stay=options.stay)
+        await play.conclude()
+    console.print(view.report(play.accounts))
+    code, sentence = ledger.verdict(play.accounts)
+    console.print(sentence)
+    return code
+
+
+@contextlib.asynccontextmanager
+async def shown(console: Console, play: Play) -> AsyncIterator[None]:
+    """While the block lasts: live tables on a terminal, a line now and then elsewhere."""
+    painter = asyncio.create_task(draw(console, play) if console.is_terminal else tell(console, play))
+    try:
+        yield
+    finally:
+        painter.cancel()
+        await asyncio.wait({painter})
+
+
+async def draw(console: Console, play: Play) -> None:
+    """The tables, several times a second; the last picture stays."""
+    with Live(console=console, auto_refresh=False) as screen:
+        try:
+            while True:
+                screen.update(view.live(play), refresh=True)
+                await asyncio.sleep(REFRESH)
+        finally:
+            screen.update(view.live(play), refresh=True)
+
+
+async def tell(console: Console, play: Play) -> None:
+    """A line for each step, and one every few seconds."""
+    told, at = -1, 0.0
+    while True:
+        if play.step != told:
+            told = play.step
+            console.print(view.step(play), soft_wrap=True)
+        if play.elapsed - at >= LINES:
+            at = play.elapsed
+            console.print(view.line(play), soft_wrap=True)
+        await asyncio.sleep(REFRESH)
 
 
 if __name__ == "__main__":
