@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """fedmsg 1.1.7, driven by lines: each line of standard input is JSON, and so is each of standard output.
 
-``fedmsg_bus.py COMMAND CONFIG``, where CONFIG is a JSON object that :func:`fedmsg.init` gets.
+``fedmsg_bus.py COMMAND``, in a folder with a ``fedmsg.d``.
 
 - ``publish``: takes ``{"topic", "msg"}``, answers the envelope as sent. The topic is whole: the prefix is to be empty.
 - ``tail``: prints ``[name, topic, envelope]`` for each message that ``fedmsg.tail_messages`` yields.
@@ -18,6 +18,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import fedmsg
+import fedmsg.config
 import fedmsg.crypto
 import fedmsg.encoding
 import fedmsg.replay
@@ -36,8 +37,8 @@ def given() -> Iterator[Any]:
         yield json.loads(line)
 
 
-def publish(config: dict[str, Any]) -> None:
-    context = fedmsg.init(**config)
+def publish(_config: dict[str, Any]) -> None:
+    context = fedmsg.init()
     say("ready")
     for wanted in given():
         modname, _, topic = wanted["topic"].partition(".")
@@ -47,8 +48,8 @@ def publish(config: dict[str, Any]) -> None:
     fedmsg.destroy()
 
 
-def tail(config: dict[str, Any]) -> None:
-    fedmsg.init(mute=True, **config)
+def tail(_config: dict[str, Any]) -> None:
+    fedmsg.init(mute=True)
     say("ready")
     for name, _endpoint, topic, message in fedmsg.tail_messages():
         say([name, topic, message])
@@ -59,7 +60,7 @@ def follow(config: dict[str, Any]) -> None:
     # the messages that it has fetched.
     replays = config.pop("replay_endpoints")
     last = dict.fromkeys(replays, -1)
-    context = fedmsg.init(mute=True, **config)
+    context = fedmsg.init(mute=True)
     say("ready")
     for name, _endpoint, _topic, message in fedmsg.tail_messages():
         with_replays = {**context.c, "replay_endpoints": replays}
@@ -94,4 +95,4 @@ COMMANDS: dict[str, Callable[[dict[str, Any]], None]] = {
 }
 
 if __name__ == "__main__":
-    COMMANDS[sys.argv[1]](json.loads(sys.argv[2]))
+    COMMANDS[sys.argv[1]](fedmsg.config.load_config([], None))

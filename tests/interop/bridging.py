@@ -1,0 +1,378 @@
+# SPDX-License-Identifier: MIT
+"""What the tests of the bridges share: bridges and fedmsg's programs as processes, raw ZeroMQ sockets, queues.
+
+What is asserted about them does not belong here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import queue
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import pika
+import zmq
+
+from tests.interop import environments
+from tests.interop.sides import PROGRAMS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from types import TracebackType
+
+PINS = Path(__file__).with_name("fedmsg-packages.txt")
+REAL = Path(__file__).parents[1] / "data" / "real-fedmsg-messages.jsonl"
+TOOL = Path(sys.executable).with_name("fedmsg-migration-tools")
+PATIENCE = 10.0  # seconds for what happens within one or two, on a machine that is busy
+
+
+def real_messages() -> list[dict[str, Any]]:
+    """The 542 envelopes of ``tests/data``."""
+    return [json.loads(line) for line in REAL.read_text("utf-8").splitlines()]
+
+
+def fedmsg() -> environments.Environment:
+    """The environment with fedmsg 1.1.7."""
+    environment = environments.create("fedmsg", environments.pins(PINS))
+    environments.check(environment)
+    return environment
+
+
+def eventually(condition: Callable[[], Any], what: str, patience: float = PATIENCE) -> Any:
+    """What ``condition`` returns, as soon as that is true; the test fails when it is not within ``patience``."""
+    end = time.monotonic() + patience
+    while not (found := condition()):
+        if time.monotonic() > end:
+            raise AssertionError(f"not within {patience:g} s: {what}")
+        time.sleep(0.02)
+    return found
+
+
+def free_port() -> int:
+    """A TCP port that nobody listened to a moment ago."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def endpoint() -> str:
+    """A ZeroMQ endpoint at such a port."""
+    return f"tcp://127.0.0.1:{free_port()}"
+
+
+@dataclass
+class Program:
+    """A process whose output is a file, which a failing test shows."""
+
+    process: subprocess.Popen[str]
+    log: Path
+
+    def __str__(self) -> str:
+        return f"{self.log.name}\n{self.log.read_text('utf-8', 'replace')}"
+
+    def stop(self) -> int:
+        """Ask it to stop, and return its exit code."""
+        self.process.terminate()
+        try:
+            return self.process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            self.process.send_signal(signal.SIGABRT)  # faulthandler says where it hangs
+            return self.process.wait(PATIENCE)
+
+
+@dataclass
+class Bus:
+    """A broker's virtual host, and a folder for the files of all that is started."""
+
+    url: str
+    folder: Path
+    started: list[Program] = field(default_factory=list)
+
+    def config(self, name: str, text: str) -> Path:
+        """A configuration file of the tools."""
+        path = self.folder / f"{name}.toml"
+        path.write_text(text)
+        return path
+
+    def environment(self, config: Path | None) -> dict[str, str]:
+        """The environment variables for the tools, which tell them the broker and the configuration."""
+        messaging = self.folder / "messaging.toml"
+        messaging.write_text(f'amqp_url = "{self.url}"\n')
+        return {
+            "PATH": os.environ["PATH"],
+            "HOME": str(self.folder),
+            "LANG": "C.UTF-8",
+            "PYTHONFAULTHANDLER": "1",
+            "FEDORA_MESSAGING_CONF": str(messaging),
+            "FEDMSG_MIGRATION_TOOLS_CONFIG": str(config or self.config("empty", "")),
+        }
+
+    @contextlib.contextmanager
+    def running(self, name: str, *arguments: str, config: str = "") -> Iterator[Program]:
+        """``fedmsg-migration-tools`` with these arguments; it must stop with code 0 when told to."""
+        log = self.folder / f"{name}.log"
+        with log.open("a") as output:
+            process = subprocess.Popen(
+                [str(TOOL), *arguments],
+                env=self.environment(self.config(name, config)),
+                cwd=self.folder,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
+        program = Program(process, log)
+        self.started.append(program)
+        try:
+            yield program
+            assert process.poll() is None, f"ended by itself: {program}"
+            assert program.stop() == 0, str(program)
+        finally:
+            process.kill()
+            process.wait()
+
+    def zmq_to_amqp(
+        self, *endpoints: str, name: str = "inward", config: str = ""
+    ) -> contextlib.AbstractContextManager[Program]:
+        """The bridge from these endpoints; ``config`` goes on in its section."""
+        section = (
+            f'[zmq_to_amqp]\nname = "{name}"\n[zmq_to_amqp.spool]\npath = "{self.folder / name}.sqlite"\n'
+        )
+        listening = [option for each in endpoints for option in ("--zmq-endpoint", each)]
+        return self.running(name, "zmq_to_amqp", *listening, config=f"{section}{config}")
+
+    def amqp_to_zmq(
+        self, publish: str, name: str = "outward", config: str = ""
+    ) -> contextlib.AbstractContextManager[Program]:
+        """The bridge to this endpoint; ``config`` is its section, and more after that."""
+        section = f'[amqp_to_zmq]\nname = "{name}"\n{config}'
+        return self.running(name, "amqp_to_zmq", "--publish-endpoint", publish, config=section)
+
+    def tool(self, *arguments: str, config: str = "") -> str:
+        """The standard output of ``fedmsg-migration-tools`` with these arguments, which must succeed."""
+        done = subprocess.run(
+            [str(TOOL), *arguments],
+            env=self.environment(self.config("tool", config)),
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    @contextlib.contextmanager
+    def channel(self) -> Iterator[Any]:
+        """A channel of plain pika, with the exchange ``zmq.topic`` declared as the bridge declares it."""
+        connection = pika.BlockingConnection(pika.URLParameters(self.url))
+        try:
+            opened = connection.channel()
+            opened.exchange_declare("zmq.topic", "topic", durable=True)
+            yield opened
+        finally:
+            connection.close()
+
+
+class Lines:
+    """A command of ``programs/fedmsg_bus.py`` in fedmsg's environment: JSON lines in, JSON lines out."""
+
+    def __init__(self, python: Path, folder: Path, command: str, config: Mapping[str, Any]) -> None:
+        home = folder / f"fedmsg-{command}-{time.monotonic_ns()}"
+        (home / "fedmsg.d").mkdir(parents=True)
+        (home / "fedmsg.d" / "base.py").write_text(f"config = { ({**FEDMSG, **config})!r}\n")
+        self.log = home / "log"
+        with self.log.open("w") as errors:
+            self.process = subprocess.Popen(
+                [str(python), "-W", "ignore", str(PROGRAMS / "fedmsg_bus.py"), command],
+                env={"PATH": os.environ["PATH"], "HOME": str(home), "LANG": "C.UTF-8"},
+                cwd=home,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+                encoding="utf-8",
+            )
+        self._lines: queue.Queue[str] = queue.Queue()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def __enter__(self) -> Self:
+        assert self.next() == "ready"
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.process.kill()
+        self.process.wait()
+        self._reader.join()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self._lines.put(line)
+        self._lines.put(END)
+
+    def next(self, patience: float = PATIENCE) -> Any:
+        """What it says next."""
+        try:
+            line = self._lines.get(timeout=patience)
+        except queue.Empty:
+            line = END
+        assert line != END, f"it says nothing: {self.log.read_text()}"
+        return json.loads(line)
+
+    def many(self, count: int) -> list[Any]:
+        """So many of what it says next."""
+        return [self.next() for _ in range(count)]
+
+    def silent(self, seconds: float = 0.5) -> bool:
+        """Whether it says nothing more for so long."""
+        try:
+            self._lines.get(timeout=seconds)
+        except queue.Empty:
+            return True
+        return False
+
+    def write(self, text: str) -> None:
+        """Give it a line."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(text + "\n")
+        self.process.stdin.flush()
+
+    def ask(self, value: Any) -> Any:
+        """Give it this value as a line of JSON, and return what it answers."""
+        return self.ask_text(json.dumps(value))
+
+    def ask_text(self, text: str) -> Any:
+        """Give it this line, and return what it answers."""
+        self.write(text)
+        return self.next()
+
+
+END = "it has ended\n"
+FEDMSG: dict[str, Any] = {
+    "topic_prefix": "",
+    "post_init_sleep": 0,
+    "io_threads": 1,
+    "name": "publisher",
+    "endpoints": {},
+    "environment": "dev",
+    "crypto_backend": "x509",
+    "crypto_validate_backends": ["x509"],
+    "validate_signatures": False,
+    "sign_messages": False,
+}
+
+
+class Publisher:
+    """A socket that publishes the frames it is given, and knows its subscribers."""
+
+    def __init__(self) -> None:
+        self._socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.XPUB)
+        self._socket.setsockopt(zmq.XPUB_VERBOSE, 1)
+        self._socket.setsockopt(zmq.SNDHWM, 0)
+        self._socket.setsockopt(zmq.LINGER, 0)
+        self.endpoint = f"tcp://127.0.0.1:{self._socket.bind_to_random_port('tcp://127.0.0.1')}"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._socket.close()
+
+    def wait(self, subscribers: int = 1) -> None:
+        """Until so many have subscribed to everything."""
+        for seen in range(subscribers):
+            assert self._socket.poll(int(PATIENCE * 1000)), f"{seen} of {subscribers} subscribed"
+            assert self._socket.recv() == b"\x01"
+
+    def send(self, *frames: bytes) -> None:
+        """Publish one message of these frames."""
+        self._socket.send_multipart(frames)
+
+    def envelope(self, envelope: Mapping[str, Any]) -> None:
+        """Publish this envelope on its topic."""
+        self.send(envelope["topic"].encode(), json.dumps(envelope).encode())
+
+
+class Subscriber:
+    """A socket that gets all that is published at some endpoints."""
+
+    def __init__(self, *endpoints: str) -> None:
+        self._socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.SUB)
+        self._socket.setsockopt(zmq.RCVHWM, 0)
+        self._socket.setsockopt(zmq.LINGER, 0)
+        self._socket.subscribe(b"")
+        for each in endpoints:
+            self._socket.connect(each)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._socket.close()
+
+    def next(self, patience: float = PATIENCE) -> tuple[str, dict[str, Any]] | None:
+        """The topic and the envelope of the next message, or None."""
+        if not self._socket.poll(int(patience * 1000)):
+            return None
+        topic, body = self._socket.recv_multipart()
+        return topic.decode(), json.loads(body)
+
+    def all(self, quiet: float = 1.0) -> list[tuple[str, dict[str, Any]]]:
+        """What comes until nothing has come for ``quiet`` seconds."""
+        got = []
+        while (message := self.next(quiet)) is not None:
+            got.append(message)
+        return got
+
+
+def depth(channel: Any, name: str) -> int:
+    """How many messages wait in the queue."""
+    return int(channel.queue_declare(name, passive=True).method.message_count)
+
+
+def tap(channel: Any, name: str, exchange: str, topic: str = "#") -> None:
+    """A durable queue that gets what is published to the exchange."""
+    channel.queue_declare(name, durable=True)
+    channel.queue_bind(name, exchange, topic)
+
+
+def probe(send: Callable[[], object], arrived: Callable[[], Any], what: str) -> None:
+    """Send again and again, until something has arrived: then the path is open."""
+    end = time.monotonic() + PATIENCE
+    while not arrived():
+        assert time.monotonic() < end, f"not within {PATIENCE:g} s: {what}"
+        send()
+        time.sleep(0.2)
+
+
+def numbered(numbers: Sequence[int], topic: str = "org.example.test") -> list[dict[str, Any]]:
+    """Envelopes that say which they are: ``{"n": 0}`` and so on."""
+    return [
+        {
+            "topic": topic,
+            "msg": {"n": n},
+            "msg_id": f"2018-00000000-0000-4000-8000-{n:012}",
+            "timestamp": 1532000000 + n,
+            "i": n + 1,
+            "username": "tester",
+        }
+        for n in numbers
+    ]
