@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: MIT
 """The spool against a plain dict, against SIGKILL, and against a last write that is cut or garbled."""
 
+import os
 import random
 import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -261,11 +263,11 @@ def last_write(before: bytes, after: bytes) -> range:
 
 @pytest.mark.parametrize("round_of_the_log", [1, 2])
 def test_no_cut_of_the_last_write_takes_what_was_written_before(
-    tmp_path: Path, round_of_the_log: int
+    memory_folder: Path, round_of_the_log: int
 ) -> None:
     """In the first round the log is new; in the second, frames of the first lie behind the last write."""
     chance = random.Random(20190730)
-    path = tmp_path / "spool.sqlite"
+    path = memory_folder / "spool.sqlite"
     spool = Spool(path, PLENTY)
     position = 0
     if round_of_the_log == 2:
@@ -287,7 +289,7 @@ def test_no_cut_of_the_last_write_takes_what_was_written_before(
         for cut in sorted(cuts & set(written)):
             for tail in (b"", b"\0" * (written.stop - cut), chance.randbytes(written.stop - cut)):
                 behind = after[1][written.stop :] if tail else b""
-                spoiled = tmp_path / "spoiled" / "spool.sqlite"
+                spoiled = memory_folder / "spoiled" / "spool.sqlite"
                 spoiled.parent.mkdir()
                 spoiled.write_bytes(after[0])
                 spoiled.with_name("spool.sqlite-wal").write_bytes((after[1][:cut] + tail + behind)[:700_000])

@@ -74,6 +74,11 @@ class Database:
         self.connection = sqlite3.connect(":memory:")
         self._open_or_replace()
 
+    @property
+    def frames(self) -> int:
+        """How many changed pages the WAL is sure to hold."""
+        return self._reserve // PAGE
+
     def replace(self, why: Exception) -> None:
         """Set a corrupt file aside, with its WAL, and begin a new one.
 

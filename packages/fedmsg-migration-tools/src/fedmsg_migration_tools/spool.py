@@ -39,14 +39,18 @@ CREATE TABLE state (messages INTEGER, bytes INTEGER, deferred INTEGER, last_posi
 INSERT INTO state VALUES (0, 0, 0, 0)
 """
 _ROW = 16  # bytes that a message takes in the file beside its frames and their lengths, about
-_STEP = 500  # positions in one transaction of a removal
+_STEP = 500  # the most positions in one transaction of a removal
 _LISTED = "WHERE position IN (SELECT value FROM json_each(?))"
 _SIZES = (
     f"SELECT position, length(frames) FROM waiting {_LISTED}",  # noqa: S608, constants
     f"SELECT position, length(frames) FROM deferred {_LISTED}",  # noqa: S608, constants
 )
 _READ = "SELECT position, received, frames FROM waiting WHERE position > ? ORDER BY position"
-_DUE = "SELECT position, received, frames FROM deferred WHERE due <= ? ORDER BY due, position LIMIT ?"
+_DUE = "SELECT due, position, received, frames FROM deferred WHERE due <= ? ORDER BY due, position LIMIT ?"
+_ANYWHERE = """
+SELECT received, frames FROM waiting WHERE position = ?
+UNION ALL SELECT received, frames FROM deferred WHERE position = ?
+"""
 _DELETE = (f"DELETE FROM waiting {_LISTED}", f"DELETE FROM deferred {_LISTED}")  # noqa: S608, constants
 _TAKE = tuple(f"{delete} RETURNING position, received, frames" for delete in _DELETE)
 
@@ -63,6 +67,12 @@ class Entry(NamedTuple):
     position: int
     received: float
     frames: tuple[bytes, ...]
+
+
+class _Postponed(NamedTuple):
+    due: float
+    reason: str
+    waiting: bool  # in the table of those that wait, and not in that of the deferred
 
 
 class _Totals(NamedTuple):
@@ -88,7 +98,7 @@ class Spool:
         self.max_bytes = max_bytes
         self._lock = threading.RLock()
         self._doomed: dict[int, int] = {}  # removed, but not yet in the file: position → bytes
-        self._postponed: dict[int, tuple[float, str]] = {}  # deferred, but not yet in the file
+        self._postponed: dict[int, _Postponed] = {}  # deferred, but not yet so in the file
         self._database = database.Database(self.path, _SCHEMA, _KIND)
         self._totals = _Totals(0, 0, 0, 0)
         self._database.run(self._load, self._begin_anew)
@@ -106,7 +116,7 @@ class Spool:
     @property
     def deferred(self) -> int:
         """How many of the messages are deferred."""
-        return self._totals.deferred
+        return self._totals.deferred + sum(one.waiting for one in self._postponed.values())
 
     @property
     def last_position(self) -> int:
@@ -256,15 +266,18 @@ class Spool:
 
     def _due(self, now: float, limit: int) -> list[Entry]:
         self._flush()
-        query = (
-            "SELECT position, received, frames FROM deferred WHERE due <= ? ORDER BY due, position LIMIT ?"
-        )
-        rows = self._database.connection.execute(query, (now, limit)).fetchall()
-        return [
-            Entry(position, received, _unpack(frames))
-            for position, received, frames in rows
-            if position not in self._doomed
+        connection = self._database.connection
+        rows = [
+            row
+            for row in connection.execute(_DUE, (now, limit + len(self._doomed) + len(self._postponed)))
+            if row[1] not in self._doomed and row[1] not in self._postponed
         ]
+        for position, later in self._postponed.items():
+            if later.due <= now:
+                found = connection.execute(_ANYWHERE, (position, position)).fetchall()
+                rows.extend((later.due, position, *row) for row in found)
+        rows.sort(key=lambda row: row[:2])
+        return [Entry(position, received, _unpack(frames)) for _, position, received, frames in rows[:limit]]
 
     # --- Removing and deferring ---
 
@@ -277,9 +290,11 @@ class Spool:
         self._flush()
 
     def _defer(self, positions: Sequence[int], due: float, reason: str) -> None:
-        self._postponed.update(
-            (position, (due, reason)) for position in positions if position not in self._doomed
-        )
+        listed = json.dumps(list(positions))
+        for query, waiting in zip(_SIZES, (True, False), strict=True):
+            for position, _ in self._database.connection.execute(query, (listed,)):
+                if position not in self._doomed:
+                    self._postponed[position] = _Postponed(due, reason, waiting)
         self._flush()
 
     def _flush(self) -> None:
@@ -304,8 +319,9 @@ class Spool:
 
     def _in_steps(self, remembered: Iterable[int], write: Callable[[Sequence[int]], None]) -> None:
         positions = sorted(remembered)
-        for start in range(0, len(positions), _STEP):
-            write(positions[start : start + _STEP])
+        step = min(_STEP, self._database.frames // 4)
+        for start in range(0, len(positions), step):
+            write(positions[start : start + step])
 
     def _delete(self, positions: Sequence[int]) -> None:
         old, listed = self._totals, json.dumps(positions)
@@ -330,7 +346,7 @@ class Spool:
             known = connection.execute(_TAKE[1], (listed,)).fetchall()
             connection.executemany(
                 "INSERT INTO deferred VALUES (?, ?, ?, ?, ?)",
-                [(*row, *self._postponed[row[0]]) for row in rows + known],
+                [(*row, *self._postponed[row[0]][:2]) for row in rows + known],
             )
             new = old._replace(deferred=old.deferred + len(rows))
             self._save(connection, new)
