@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import datetime as dt
 import json
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -163,6 +162,8 @@ def _selection(ids: tuple[str, ...], everything: bool, reason: str | None) -> Se
 
 def _run(config: Config, amqp_url: str | None, work: Callable[[Quarantine], Coroutine[Any, Any, T]]) -> T:
     """Do it with the queue."""
+    import asyncio  # noqa: PLC0415 - only when a command runs
+
     from fedora_messaging.config import conf  # noqa: PLC0415
 
     from ..quarantine import Quarantine  # noqa: PLC0415
