@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["read", "read_config"]
 
-# The largest known file, Fedora's list of endpoints, had some 100 kB; parsing takes some 200 times this in memory.
-_LARGEST_FILE = 1024 * 1024
+# The largest known file, Fedora's list of endpoints, had some 100 kB; parsing takes up to 500 times this in memory.
+_LARGEST_FILE = 512 * 1024
 # fedmsg puts the place where its relay *listens* for publishers among the endpoints, and skips it when it subscribes.
 _NO_PUBLISHERS = frozenset({"relay_inbound"})
 

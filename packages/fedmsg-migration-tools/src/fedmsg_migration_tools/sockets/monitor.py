@@ -27,13 +27,6 @@ EVENTS = (
     | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
     | zmq.EVENT_HANDSHAKE_FAILED_AUTH
 )
-HANDSHAKE_FAILURES = frozenset(
-    {
-        zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL,
-        zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL,
-        zmq.EVENT_HANDSHAKE_FAILED_AUTH,
-    }
-)
 _HEAD = struct.Struct("=HI")  # zmq_socket_monitor(3): event and value, in the machine's own order
 
 
@@ -49,8 +42,9 @@ class Event(NamedTuple):
 class EndpointState:
     """How it stands with one endpoint; kept up to date, read it whenever you like.
 
-    ``since``: when ``connected`` last changed, seconds since the epoch; ``failures``: attempts and handshakes
-    that failed, ``disconnects``: connections that were there and were lost, both since the endpoint was added.
+    ``connected``: the peer is there and speaks ZMTP; ``since``: when that last changed, seconds since the epoch;
+    ``failures``: attempts and handshakes that failed, ``disconnects``: connections that were there and were lost,
+    both since the endpoint was added.
     """
 
     connected: bool = False
@@ -98,6 +92,7 @@ class Monitor:
         """No event after this one."""
         self._wakeup.stop()
         self._watched.disable_monitor()
+        self._events.close(linger=0)  # else the context waits for it
 
 
 class States:
@@ -105,12 +100,17 @@ class States:
 
     libzmq names an endpoint as it was given until the first connection, and by its resolved address after that:
     the descriptor that comes with a connection says whose address it is.
+
+    Arguments:
+        reached: called with an endpoint and its address whenever there is a connection to it, before the handshake.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, reached: Callable[[str, str], None] = lambda _endpoint, _address: None) -> None:
         self.endpoints: dict[str, EndpointState] = {}
+        self._reached = reached
         self._addresses: dict[str, str] = {}
         self._descriptors: dict[int, str] = {}
+        self._lost: set[str] = set()
 
     def add(self, endpoint: str) -> None:
         """A new endpoint, not connected yet."""
@@ -120,7 +120,17 @@ class States:
         """Events that still come for it are ignored."""
         self.endpoints.pop(endpoint, None)
         self._addresses = {a: name for a, name in self._addresses.items() if name != endpoint}
+        self.forget(endpoint)
+
+    def forget(self, endpoint: str) -> None:
+        """Its connection is closed by ourselves."""
+        self._lost.discard(endpoint)
         self._descriptors = {d: name for d, name in self._descriptors.items() if name != endpoint}
+
+    def talks(self, endpoint: str) -> None:
+        """The peer has shown that it speaks ZMTP."""
+        if endpoint in self._descriptors.values():
+            self.endpoints[endpoint].turn(connected=True)
 
     def handle(self, event: Event) -> None:
         """Bring the state of the endpoint that ``event`` is about up to date."""
@@ -129,17 +139,27 @@ class States:
         if state is None:
             return
         if event.kind == zmq.EVENT_CONNECTED:
-            self._descriptors[event.value] = name
-            if (address := _peer(event.value)) is not None:
-                self._addresses[address] = name
-            state.turn(connected=True)
+            self._connected(name, event)
+        elif event.kind == zmq.EVENT_HANDSHAKE_SUCCEEDED:
+            self.talks(name)
         elif event.kind == zmq.EVENT_DISCONNECTED:
-            self._descriptors.pop(event.value, None)
-            state.disconnects += state.connected
-            state.turn(connected=False)
-        elif event.kind == zmq.EVENT_CONNECT_RETRIED or event.kind in HANDSHAKE_FAILURES:
+            if self._descriptors.pop(event.value, None) is not None:
+                self._lost.add(name)
+                state.disconnects += state.connected
+                state.turn(connected=False)
+        elif event.kind == zmq.EVENT_CONNECT_RETRIED and name in self._lost:
+            self._lost.discard(name)  # says that it will be tried again, not that it was
+        else:
             state.failures += 1
             state.turn(connected=False)
+
+    def _connected(self, name: str, event: Event) -> None:
+        self._descriptors[event.value] = name
+        self._lost.discard(name)
+        address = event.endpoint if event.endpoint.startswith("ipc:") else _peer(event.value)
+        if address is not None:
+            self._addresses[address] = name
+            self._reached(name, address)
 
     def _name(self, event: Event) -> str:
         if event.kind == zmq.EVENT_DISCONNECTED and event.value in self._descriptors:

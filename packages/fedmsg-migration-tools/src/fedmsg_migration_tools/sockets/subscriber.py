@@ -3,14 +3,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import deque
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import zmq
 
 from ..exceptions import ToolsError
+from . import greeting
 from .address import check_connect, is_ipv6
 from .monitor import Monitor, States
 from .options import last_endpoint, tune
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 # what it merely announces.
 _LARGEST_MESSAGE = 128 * 1024 * 1024
 _DRAIN_SECONDS = 2.0
+_HEARTBEAT_INTERVAL = 10_000  # ms
+_HEARTBEAT_TIMEOUT = 30_000  # ms
 
 
 class Subscriber:
@@ -48,12 +52,13 @@ class Subscriber:
         self._socket.rcvhwm = high_water_mark
         if curve is not None:
             curve.apply(self._socket)
-        self._states = States()
+        self._states = States(self._reached)
         self._monitor = Monitor(self._socket, self._states.handle)
         self._wakeup = Wakeup(self._socket, self._look)
         self._readable: Callable[[], None] = lambda: None
         self._drained: deque[list[bytes]] = deque()
-        self._last_endpoints: dict[str, str] = {}
+        self._links: dict[str, _Link] = {}
+        self._asking: set[asyncio.Task[None]] = set()
         for topic in topics:
             self._socket.subscribe(topic)
 
@@ -100,35 +105,65 @@ class Subscriber:
         check_connect(endpoint)
         self._states.add(endpoint)
         try:
-            self._socket.ipv6 = is_ipv6(endpoint)
-            self._socket.connect(endpoint)
+            self._link(endpoint, heartbeats=True)
         except zmq.ZMQError as exc:
             self._states.remove(endpoint)
             raise ToolsError(f"{endpoint!r}: {exc.strerror}") from exc
-        self._last_endpoints[endpoint] = last_endpoint(self._socket)
-        self._wakeup.again()
 
     def disconnect(self, endpoint: str) -> None:
         """Listen to this publisher no more; what had arrived from it still comes out of :meth:`receive`.
 
-        libzmq throws away what is queued from a connection that is closed, so the queue is emptied first.
+        libzmq throws away what is queued from a connection that is closed, so the queue is emptied first. What
+        arrives in the microseconds between, or is still in the kernel's buffer, is lost.
 
         Raises:
             ToolsError: it is not connected to.
         """
         if endpoint not in self._states.endpoints:
             raise ToolsError(f"{endpoint!r} is not connected to")
-        self._drain()
+        self._drain(_DRAIN_SECONDS)
         self._states.remove(endpoint)
-        self._socket.disconnect(self._last_endpoints.pop(endpoint))
+        self._socket.disconnect(self._links.pop(endpoint).last_endpoint)
         self._wakeup.again()
 
     def close(self) -> None:
         """Close the socket; messages that were not received are gone."""
+        for task in self._asking:
+            task.cancel()
         self._wakeup.stop()
         self._monitor.close()
         self._socket.close(linger=0)
         self._context.term()
+
+    def _link(self, endpoint: str, *, heartbeats: bool) -> None:
+        """Connect, with options that hold for this endpoint from now on."""
+        # With IPv6 on, libzmq never tries the IPv4 address of a name that has both.
+        self._socket.ipv6 = is_ipv6(endpoint)
+        self._socket.heartbeat_ivl = _HEARTBEAT_INTERVAL if heartbeats else 0
+        self._socket.connect(endpoint)
+        self._links[endpoint] = _Link(last_endpoint(self._socket), heartbeats)
+        self._wakeup.again()
+
+    def _reached(self, endpoint: str, address: str) -> None:
+        """There is a connection: ask, aside from it, which version of ZMTP the publisher speaks."""
+        task = asyncio.get_running_loop().create_task(self._ask(endpoint, address))
+        self._asking.add(task)
+        task.add_done_callback(self._asking.discard)
+
+    async def _ask(self, endpoint: str, address: str) -> None:
+        version = await greeting.ask(address)
+        link = self._links.get(endpoint)
+        if version is None or link is None:
+            return
+        if version.major < 3:
+            self._states.talks(
+                endpoint
+            )  # libzmq reports no handshake for these, and sends them no heartbeats
+        elif link.heartbeats != (version >= greeting.HEARTBEATS):
+            self._drain(_DRAIN_SECONDS / 20)
+            self._states.forget(endpoint)
+            self._socket.disconnect(link.last_endpoint)
+            self._link(endpoint, heartbeats=not link.heartbeats)
 
     def _look(self) -> None:
         self._readable()
@@ -141,9 +176,9 @@ class Subscriber:
         except zmq.Again:
             pass
 
-    def _drain(self) -> None:
+    def _drain(self, seconds: float) -> None:
         """Take what is queued; in a flood from the others, stop after a while."""
-        until = time.monotonic() + _DRAIN_SECONDS
+        until = time.monotonic() + seconds
         while time.monotonic() < until:
             batch: list[list[bytes]] = []
             self._take(batch, 1000)
@@ -152,11 +187,17 @@ class Subscriber:
                 break
 
 
+class _Link(NamedTuple):
+    """How an endpoint is connected: libzmq's own spelling of it, and whether heartbeats are sent."""
+
+    last_endpoint: str
+    heartbeats: bool
+
+
 def _find_dead_peers(socket: zmq.Socket[Any]) -> None:
     """How dead peers are found, and how soon they are tried again; all times in ms."""
     socket.linger = 0
     socket.reconnect_ivl = 100
     socket.reconnect_ivl_max = 10_000
-    socket.heartbeat_ivl = 10_000
-    socket.heartbeat_timeout = 30_000
-    socket.heartbeat_ttl = 60_000
+    socket.heartbeat_timeout = _HEARTBEAT_TIMEOUT
+    socket.heartbeat_ttl = 2 * _HEARTBEAT_TIMEOUT
