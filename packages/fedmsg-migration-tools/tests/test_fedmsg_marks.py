@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 
@@ -71,8 +74,10 @@ def test_headers_of_amqp_bear_it_by_name() -> None:
     assert not marks.headers_bear_mark(None)
 
 
-def test_all_headers_of_ours_begin_alike() -> None:
+def test_all_headers_of_ours_begin_alike_and_are_explained() -> None:
     own = {name: value for name, value in vars(marks).items() if name.isupper()}
-    names = [own[name] for name in own.keys() - {"TYPE_CHECKING", "BRIDGE_USER"}]
-    assert len(names) == 15
+    names = {own[name] for name in own.keys() - {"TYPE_CHECKING", "BRIDGE_USER", "PREFIX"}}
+    assert len(names) == 14
     assert all(name.startswith(marks.PREFIX) for name in names)
+    page = (Path(__file__).parents[3] / "docs" / "reference" / "bridge-wire.md").read_text()
+    assert names <= set(re.findall(r"`(fedmsg_\w+)`", page))

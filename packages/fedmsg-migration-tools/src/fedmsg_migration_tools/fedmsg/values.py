@@ -46,8 +46,9 @@ def number(json_text: bytes) -> int | None:
 def is_header(name: str, value: Any) -> bool:
     """Whether ``value``, decoded JSON, may be a header in AMQP.
 
-    All clients agree about strings, booleans and integers of 64 bits, and about nothing else: 3.9.1 cannot read
-    what RabbitMQ makes of some floats, and RabbitMQ cannot read NaN. Names that begin with ``x-`` are the broker's.
+    All clients agree about strings, booleans and integers of 64 bits, and about nothing else: pika cannot write floats,
+    RabbitMQ cannot read NaN, and 3.9.1 rejects other types for what its schema names. Names that begin with ``x-`` are
+    the broker's.
     """
     kind = type(value)
     if name == SEVERITY:
