@@ -92,9 +92,9 @@ class Database:
         stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
         aside = _free_name(self.path.with_name(f"{self.path.name}.corrupt-{stamp}"))
         try:
-            self.path.rename(aside)
             with contextlib.suppress(FileNotFoundError):
-                _wal(self.path).rename(_wal(aside))
+                _wal(self.path).rename(_wal(aside))  # first: a new file must never meet the old one's log
+            self.path.rename(aside)
         except OSError as exc:
             raise ToolsError(
                 f"{self.path} is corrupt and cannot be renamed ({exc.strerror}): move it away"
