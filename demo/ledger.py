@@ -109,8 +109,10 @@ def verdict(accounts: list[Account]) -> tuple[int, str]:
     """The exit code, and the closing sentence: 0 only when messages flowed, and each came to all, as it was."""
     missing = sum(account.missing for account in accounts)
     changed = sum(account.changed for account in accounts)
+    twice = sum(account.twice for account in accounts)
     if not accounts or not all(account.should for account in accounts):
         return 1, "Nothing was published."
+    again = f" {twice:,} came more than once." if twice else ""
     if missing or changed:
-        return 1, f"{missing:,} are missing, {changed:,} came changed."
-    return 0, "Everything arrived everywhere: none is missing."
+        return 1, f"{missing:,} are missing, and {changed:,} came changed.{again}"
+    return 0, f"All {accounts[0].should:,} messages arrived everywhere, none is missing.{again}"
