@@ -125,7 +125,7 @@ class Machine(NamedTuple):
 
 @pytest.fixture
 def machine(tmp_path: Path) -> Machine:
-    """A Debian as it is delivered: a Python, but neither its venv module nor RabbitMQ; run by root."""
+    """A Debian as it is delivered: a Python and systemd, but neither the venv module nor RabbitMQ; run by root."""
     made = Machine(tmp_path, tmp_path / "clone")
     (tmp_path / "bin").mkdir()
     (tmp_path / "root/usr/sbin").mkdir(parents=True)
@@ -142,6 +142,7 @@ def machine(tmp_path: Path) -> Machine:
     made.put("python-new", NEW_PYTHON)
     made.put("bin/python3", NEW_PYTHON)
     made.has("apt-get", "update-rc.d")
+    made.put("bin/systemd-analyze", "")
     made.user(0)
     return made
 
@@ -324,3 +325,10 @@ def test_neither_apt_nor_dnf(machine: Machine) -> None:
         "Missing: RabbitMQ. There is neither apt-get nor dnf here: "
         "install it your own way (in Debian: rabbitmq-server)\n"
     )
+
+
+def test_what_reads_the_units_is_installed_where_it_is_missing(machine: Machine) -> None:
+    (machine.folder / "bin/systemd-analyze").unlink()
+    assert machine.bootstrap().returncode == 0
+    (install,) = [call for call in machine.calls if call.startswith("apt-get install")]
+    assert install.endswith(" python3-venv rabbitmq-server systemd")

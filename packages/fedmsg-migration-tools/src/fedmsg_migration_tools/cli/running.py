@@ -102,7 +102,7 @@ def reported() -> Iterator[None]:
     with until_told_to_end():
         try:
             yield
-        except click.ClickException:
+        except (click.ClickException, click.Abort):
             raise
         except Exception as error:
             raise _failure(error) from error
