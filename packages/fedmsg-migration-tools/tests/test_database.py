@@ -143,6 +143,19 @@ def test_deferring_goes_on_without_a_free_byte(disk: SmallDisk) -> None:
     spool.close()
 
 
+def test_others_that_take_all_the_room_do_not_stop_the_removal(disk: SmallDisk, tmp_path: Path) -> None:
+    """The log has its room from the start, before anything was written to it."""
+    path = disk.folder / "spool.sqlite"
+    spool = Spool(path, PLENTY)
+    spool.append([entry(position) for position in range(1, 201)])
+    spool.close()
+    spool = Spool(path, PLENTY)
+    disk.fill()
+    spool.remove(range(1, 200))
+    assert on_disk(spool, tmp_path / "copy") == positions(spool) == [200]
+    spool.close()
+
+
 def test_a_removal_that_cannot_be_written_is_remembered_and_tried_again(
     disk: SmallDisk, tmp_path: Path
 ) -> None:
@@ -325,6 +338,16 @@ def test_another_programs_file_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(ToolsError, match="is another program's SQLite file: name another path"):
         Spool(path, PLENTY)
     assert [file.name for file in tmp_path.iterdir()] == ["other.sqlite"]
+
+
+def test_a_file_of_ours_that_lacks_a_table_is_said_in_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "spool.sqlite"
+    Spool(path, PLENTY).close()
+    other = sqlite3.connect(path)
+    other.execute("DROP TABLE state")
+    other.close()
+    with pytest.raises(ToolsError, match=r"spool\.sqlite cannot be read: no such table: state$"):
+        Spool(path, PLENTY)
 
 
 def test_reading_stays_fast_at_the_end_of_a_long_drain(tmp_path: Path) -> None:

@@ -199,6 +199,33 @@ class TestModel(Model.TestCase):
     settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
 
 
+BACKLOG = """
+import sys
+from pathlib import Path
+from fedmsg_migration_tools.spool import Entry, Spool
+
+def resident():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+
+spool = Spool(Path(sys.argv[1]), 1 << 40)
+spool.append([Entry(1, 1.5, (b"topic", b"x" * 450))])
+before = resident()
+for first in range(2, 100_000, 500):
+    spool.append([Entry(first + n, 1.5, (b"topic", b"x" * 450)) for n in range(500)])
+after = 0
+while batch := spool.read(after, 500):
+    after = batch[-1].position
+    spool.remove([one.position for one in batch])
+print(resident() - before)
+"""
+
+
+def test_memory_does_not_grow_with_the_backlog(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", BACKLOG, str(tmp_path / "spool.sqlite")]
+    grown = int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    assert grown < 8_000_000  # of a backlog of 45 MB
+
+
 WRITER = """
 import sys
 from pathlib import Path
@@ -234,6 +261,8 @@ def test_what_a_killed_process_has_reported_is_there(tmp_path: Path, lines: int)
     assert set(range(1, reported + 1)) - removed(reported) <= set(there)
     assert not removed(reported) & set(there)
     assert all(one.frames[1] == b"%d" % one.position * 90 for one in entries)
+    assert spool.messages == len(entries)
+    assert spool.bytes == sum(28 + sum(map(len, one.frames)) for one in entries)
     spool.append([entry(spool.last_position + 1)])
     spool.close()
 
@@ -295,7 +324,7 @@ def test_no_cut_of_the_last_write_takes_what_was_written_before(
         cuts = {place + step for place in frames for step in (-1, 0, 1, 23, 24, 25)} | {written.stop - 1}
         cuts |= {chance.choice(written) for _ in range(25)}
         cuts &= set(written)
-        for cut in chance.sample(sorted(cuts), min(len(cuts), 60)) + [written.start]:
+        for cut in [*chance.sample(sorted(cuts), min(len(cuts), 60)), written.start]:
             for tail in (b"", b"\0" * (written.stop - cut), chance.randbytes(written.stop - cut)):
                 behind = after[1][written.stop :] if tail else b""
                 spoiled = memory_folder / "spoiled" / "spool.sqlite"

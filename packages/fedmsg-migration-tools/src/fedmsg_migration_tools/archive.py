@@ -98,7 +98,10 @@ class Archive:
         self._oldest: float | None = None  # when the first record was added; None: not known
         self._failing = False
         self._database = database.Database(self.path, _SCHEMA, _KIND)
-        written = self._database.run(self._load, self._begin_anew)
+        try:
+            written = self._database.run(self._load, self._begin_anew)
+        except sqlite3.Error as exc:
+            raise ToolsError(f"{self.path} cannot be read: {database.one_line(exc)}") from exc
         # A consumer takes no number that is not above the last one it saw. The clock's milliseconds keep the numbers
         # rising even when the file was lost, as long as fewer than a thousand a second are sent over time.
         self._written = self._last = max(written, int(clock() * 1000))

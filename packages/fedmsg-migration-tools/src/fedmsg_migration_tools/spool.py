@@ -101,7 +101,7 @@ class Spool:
         self._postponed: dict[int, _Postponed] = {}  # deferred, but not yet so in the file
         self._database = database.Database(self.path, _SCHEMA, _KIND)
         self._totals = _Totals(0, 0, 0, 0)
-        self._database.run(self._load, self._begin_anew)
+        self._reading(self._load)
 
     @property
     def messages(self) -> int:
