@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.x509.oid import ExtensionOID, NameOID
+from cryptography.x509.oid import ExtensionOID, NameOID, SignatureAlgorithmOID
 
 from ..exceptions import Reason, ToolsError, Unbridgeable
 from .rsa_sha1 import PublicKey
@@ -197,12 +197,9 @@ class Trust:
         return Leaf(name, PublicKey(key), _period(f"the certificate of {shown(name)}", certificate), chains)
 
     def _issuers(self, certificate: x509.Certificate) -> Iterator[Authority]:
-        for ca in self._by_name.get(certificate.issuer, ()):
-            try:
-                certificate.verify_directly_issued_by(ca.certificate)
-            except _UNREADABLE:
-                continue
-            yield ca
+        return (
+            ca for ca in self._by_name.get(certificate.issuer, ()) if _issued_by(certificate, ca.certificate)
+        )
 
     def _paths(self, ca: Authority, below: tuple[Authority, ...]) -> Iterator[tuple[Authority, ...]]:
         path = (*below, ca)
@@ -274,7 +271,7 @@ def _no_ca(certificate: x509.Certificate) -> str | None:
     if isinstance(basic, x509.BasicConstraints):
         if not basic.ca:
             return "its basic constraints say that it is none"
-    elif certificate.issuer != certificate.subject:
+    elif certificate.version is not x509.Version.v1 or certificate.issuer != certificate.subject:
         return "it has no basic constraints"
     if isinstance(usage, x509.KeyUsage) and not usage.key_cert_sign:
         return "its key usage does not allow signing certificates"
@@ -324,10 +321,28 @@ def _signed_by(crl: x509.CertificateRevocationList, ca: Authority) -> bool:
     usage = next((e.value for e in ca.certificate.extensions if isinstance(e.value, x509.KeyUsage)), None)
     if usage is not None and not usage.crl_sign:
         return False
+    key = ca.certificate.public_key()
+    if crl.signature_algorithm_oid == SignatureAlgorithmOID.RSA_WITH_SHA1:
+        return isinstance(key, rsa.RSAPublicKey) and PublicKey(key).verify(
+            crl.signature, crl.tbs_certlist_bytes
+        )
     try:
-        return crl.is_signature_valid(ca.certificate.public_key())  # type: ignore[arg-type]  # TypeError if not
+        return crl.is_signature_valid(key)  # type: ignore[arg-type]  # TypeError where it cannot sign
     except _UNREADABLE:
         return False
+
+
+def _issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+    """Whether the issuer's key signed it. With SHA-1 too, as fedmsg's own certificates are; MD5 is forgeable."""
+    try:
+        if certificate.signature_algorithm_oid == SignatureAlgorithmOID.RSA_WITH_SHA1:
+            key = issuer.public_key()
+            proof = certificate.signature, certificate.tbs_certificate_bytes
+            return isinstance(key, rsa.RSAPublicKey) and PublicKey(key).verify(*proof)
+        certificate.verify_directly_issued_by(issuer)
+    except _UNREADABLE:
+        return False
+    return True
 
 
 def _long_enough(path: tuple[Authority, ...]) -> bool:

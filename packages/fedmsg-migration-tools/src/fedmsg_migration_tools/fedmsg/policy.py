@@ -24,7 +24,10 @@ class Policy:
     """
 
     def __init__(self, routing: Mapping[str, Collection[str]] | None = None, nitpicky: bool = False) -> None:
-        self._routing = {topic: frozenset(names) for topic, names in (routing or {}).items()}
+        self._routing = {
+            topic: frozenset({names} if isinstance(names, str) else names)
+            for topic, names in (routing or {}).items()
+        }
         self._nitpicky = nitpicky
 
     def allows(self, topic: str, cn: str) -> bool:

@@ -267,10 +267,9 @@ def _verify(leaf: Leaf, envelope: Envelope) -> None:
     fields = envelope.fields
     try:
         signature = binascii.a2b_base64(_text(fields["signature"], Reason.SIGNATURE))
-        archived = "source_name" in fields and "source_version" in fields
-        if not archived and len(fields) <= _MATCHED_BY_TEXT and leaf.key.verify(signature, _as_sent(fields)):
+        if len(fields) <= _MATCHED_BY_TEXT and leaf.key.verify(signature, _as_sent(fields)):
             return
-        matches = leaf.key.verify(signature, _canonical(envelope, archived))
+        matches = leaf.key.verify(signature, _canonical(envelope))
     except (ValueError, TypeError, OverflowError) as exc:
         raise Unbridgeable(
             Reason.SIGNATURE, f"the signature cannot be checked: {ascii(str(exc))[:200]}"
@@ -297,10 +296,10 @@ def _starts(keys: tuple[str, ...]) -> tuple[tuple[str, bytes], ...]:
     return tuple((key, (b"," if at else b"{") + canonical.dumps(key) + b":") for at, key in enumerate(signed))
 
 
-def _canonical(envelope: Envelope, archived: bool) -> bytes:
+def _canonical(envelope: Envelope) -> bytes:
     message = envelope.as_dict()
     del message["signature"], message["certificate"]
-    if archived:
+    if "source_name" in message and "source_version" in message:
         _undo_archive(message)
     return canonical.dumps(message)
 
