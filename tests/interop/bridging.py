@@ -16,6 +16,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -77,6 +78,16 @@ class Program:
 
     process: subprocess.Popen[str]
     log: Path
+    port: int
+
+    def metrics(self) -> dict[str, float]:
+        """What it serves at ``/metrics``."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=PATIENCE) as answer:
+            lines = answer.read().decode().splitlines()
+        return {
+            name: float(value)
+            for name, _, value in (line.rpartition(" ") for line in lines if not line.startswith("#"))
+        }
 
     def __str__(self) -> str:
         return f"{self.log.name}\n{self.log.read_text('utf-8', 'replace')}"
@@ -120,18 +131,19 @@ class Bus:
 
     @contextlib.contextmanager
     def running(self, name: str, *arguments: str, config: str = "") -> Iterator[Program]:
-        """``fedmsg-migration-tools`` with these arguments; it must stop with code 0 when told to."""
-        log = self.folder / f"{name}.log"
+        """A bridge, by these arguments of ``fedmsg-migration-tools``; it must stop with code 0 when told to."""
+        log, port = self.folder / f"{name}.log", free_port()
+        monitoring = ["--monitoring-address", "127.0.0.1", "--monitoring-port", str(port)]
         with log.open("a") as output:
             process = subprocess.Popen(
-                [str(TOOL), *arguments],
+                [str(TOOL), *arguments, *monitoring],
                 env=self.environment(self.config(name, config)),
                 cwd=self.folder,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 text=True,
             )
-        program = Program(process, log)
+        program = Program(process, log, port)
         self.started.append(program)
         try:
             yield program

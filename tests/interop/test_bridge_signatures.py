@@ -274,6 +274,23 @@ def test_a_bridges_mark_counts_only_on_what_a_bridge_has_signed(
     assert (one["reason"], one["topic"]) == ("unsigned", "org.example.mark")
 
 
+def test_what_a_bridge_has_signed_does_not_come_back(bus: Bus, channel: Any, keys: pki.Pki) -> None:
+    tap(channel, "work", "zmq.topic")
+    address = endpoint()
+    section = f'[amqp_to_zmq.signing]\nsign_messages = true\nssldir = "{keys.folder}"\ncertname = "bridge"\n'
+    dropped = 'zmq_to_amqp_loops_total{application="signed"}'
+    with (
+        bus.amqp_to_zmq(address, config=section),
+        bus.zmq_to_amqp(address, config=signatures(keys)) as inward,
+    ):
+        probe(
+            lambda: channel.basic_publish("amq.topic", "org.example.dev.signed.one", b"{}"),
+            lambda: inward.metrics().get(dropped),
+            "a message of AMQP at the other bridge, and dropped there",
+        )
+    assert depth(channel, "work") == depth(channel, "zmq.quarantine") == 0
+
+
 def said(bridge: Program, *words: str) -> bool:
     """Whether a line of its log has all these words."""
     return any(all(word in line for word in words) for line in bridge.log.read_text().splitlines())

@@ -202,3 +202,35 @@ def test_a_schema_class_survives_the_way_over_zeromq(bus: Bus, channel: Any, old
         kept = json.loads(again["headers"]["fedmsg_extra"])["headers"] | again["headers"]
         for name, value in message["headers"].items():
             assert kept[name] == value
+
+
+def test_what_cannot_leave_amqp_is_set_aside_and_leaves_no_gap(
+    bus: Bus, channel: Any, fedmsg: Callable[..., Lines]
+) -> None:
+    """A gap in ``i`` means a lost message to whoever listens, and a gap in ``seq_id`` one to ask for."""
+    address, replay = endpoint(), endpoint()
+    config = f'[amqp_to_zmq.replay]\nendpoint = "{replay}"\npath = "{bus.folder / "archive.sqlite"}"\n'
+    bodies = [b"no JSON", b"[1, 2]", b'{"lone": "\xff"}', b'"text"', b""]
+    with bus.amqp_to_zmq(address, config=config), fedmsg("tail", endpoints={"bridge": [address]}) as tail:
+        probe(
+            lambda: channel.basic_publish("amq.topic", PROBE, b"{}"),
+            lambda: not tail.silent(0.1),
+            "a message of AMQP at fedmsg",
+        )
+        for n, body in enumerate(bodies):
+            channel.basic_publish("amq.topic", "org.example.bad", body)
+            channel.basic_publish("amq.topic", "org.example.good", b'{"n": %d}' % n)
+        got: list[dict[str, Any]] = []
+        while len(got) < len(bodies):
+            _, topic, envelope = tail.next()
+            if topic != PROBE:
+                got.append(envelope)
+        eventually(lambda: depth(channel, "zmq.quarantine") == len(bodies), "the others in quarantine")
+    assert [envelope["msg"]["n"] for envelope in got] == list(range(len(bodies)))
+    for key in ("i", "seq_id"):
+        assert [envelope[key] - got[0][key] for envelope in got] == list(range(len(bodies)))
+    code, listed = bus.tool("quarantine", "list", "--json")
+    assert code == 0, listed
+    set_aside = [json.loads(line) for line in listed.splitlines()]
+    assert [one["reason"] for one in set_aside] == ["json", "body", "json", "body", "json"]
+    assert {(one["direction"], one["topic"]) for one in set_aside} == {("amqp_to_zmq", "org.example.bad")}

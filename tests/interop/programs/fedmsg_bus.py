@@ -5,7 +5,7 @@
 
 - ``publish``: takes ``{"topic", "msg"}``, answers the envelope as sent. The topic is whole: the prefix is to be empty.
 - ``tail``: prints ``[name, topic, envelope]`` for each message that ``fedmsg.tail_messages`` yields.
-- ``follow``: the same for all that fedmsg's consumers make of them, with what they fetch when ``seq_id`` jumps.
+- ``follow``: the same, and all that fedmsg fetches when ``seq_id`` jumps.
 - ``replay``: takes ``{"name", "query"}``, answers ``{"messages"}`` or ``{"error"}``.
 - ``canonical``: takes a value, answers it as fedmsg encodes it.
 - ``validate``: takes an envelope, answers whether its signature holds.
@@ -56,8 +56,7 @@ def tail(_config: dict[str, Any]) -> None:
 
 
 def follow(config: dict[str, Any]) -> None:
-    # What FedmsgConsumer does with replay_name, without moksha's hub around it: tail_messages returns only the first of
-    # the messages that it has fetched.
+    # tail_messages, and FedmsgConsumer likewise, returns only the first of the messages that fedmsg has fetched.
     replays = config.pop("replay_endpoints")
     last = dict.fromkeys(replays, -1)
     context = fedmsg.init(mute=True)
