@@ -189,7 +189,7 @@ class Archive:
         now = self._clock()
         rows = [(one.seq_id, now, one.msg_id, one.timestamp, one.envelope) for one in records]
         # A random msg_id changes a page of its index each.
-        pages = 2 * len(rows) + sum(len(one.envelope) // 4000 + 1 for one in records)
+        pages = len(rows) + sum(len(one.envelope) // 2000 + 1 for one in records) // 2 + 8
         self._database.make_room(pages)
         with self._database.transaction(pages) as connection:
             before = connection.total_changes
@@ -216,7 +216,7 @@ class Archive:
         connection = self._database.connection
         rows = connection.execute(_OLDEST, (count,)).fetchall()
         if rows:
-            with self._database.transaction(3 * len(rows)):
+            with self._database.transaction(len(rows) * 3 // 2 + 8):
                 connection.execute("DELETE FROM records WHERE seq_id <= ?", (rows[-1][0],))
                 connection.execute("UPDATE state SET messages = ?", (self.messages - len(rows),))
             self.messages -= len(rows)
