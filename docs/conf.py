@@ -2,12 +2,14 @@
 """How the documentation is built."""
 
 from importlib.metadata import version as version_of
+from typing import ClassVar
 
 import click
 from docutils import nodes
 from docutils.parsers.rst import Directive
 from sphinx.application import Sphinx
 
+from fedmsg_migration_tools.cli import cli as tools_cli
 from fedora_messaging.cli import cli
 
 project = "fedora-messaging"
@@ -32,18 +34,28 @@ napoleon_custom_sections = [("Yields", "returns_style")]
 
 
 class CommandHelp(Directive):  # type: ignore[misc] # docutils has no types
-    """``command-help`` NAME: what ``fedora-messaging NAME --help`` prints."""
+    """``command-help`` [PROGRAM] NAME...: what ``PROGRAM NAME... --help`` prints; ``fedora-messaging`` if none."""
 
     required_arguments = 1
+    optional_arguments = 2
+    programs: ClassVar[dict[str, click.Group]] = {
+        "fedora-messaging": cli,
+        "fedmsg-migration-tools": tools_cli,
+    }
 
     def run(self) -> list[nodes.Node]:
         """A literal block."""
-        name = self.arguments[0]
-        parent = click.Context(cli, info_name="fedora-messaging")
-        command = cli.get_command(parent, name)
-        if command is None:
-            raise self.error(f"there is no command {name!r}")
-        text = command.get_help(click.Context(command, parent, info_name=name, terminal_width=88))
+        program, names = "fedora-messaging", list(self.arguments)
+        if names[0] in self.programs:
+            program = names.pop(0)
+        command: click.Command = self.programs[program]
+        context = click.Context(command, info_name=program)
+        for name in names:
+            found = command.get_command(context, name) if isinstance(command, click.Group) else None
+            if found is None:
+                raise self.error(f"there is no command {name!r}")
+            command, context = found, click.Context(found, context, info_name=name, terminal_width=88)
+        text = command.get_help(context)
         return [nodes.literal_block(text, text, language="none")]
 
 

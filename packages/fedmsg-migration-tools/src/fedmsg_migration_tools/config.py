@@ -84,7 +84,7 @@ LISTS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("signatures", "ca"),
         ("signatures", "bridge_signers"),
     ),
-    "amqp_to_zmq": (("topics",), ("publish_endpoint",)),
+    "amqp_to_zmq": (("topics",), ("publish_endpoint",), ("curve", "endpoints")),
 }
 
 _KINDS: dict[type, str] = {bool: "bool", int: "int", float: "float", list: "array", dict: "object"}

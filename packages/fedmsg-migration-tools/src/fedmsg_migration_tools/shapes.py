@@ -89,10 +89,14 @@ class Curve(_Shape, frozen=True):
 
 
 class CurveServer(_Shape, frozen=True):
-    """The CURVE key of one who is connected to, and who may connect: anyone who knows it, or these public keys."""
+    """The CURVE key of one who is connected to, and who may connect: anyone who knows it, or these public keys.
+
+    It is demanded at ``endpoints``, beside the open ones; without any, everywhere.
+    """
 
     secret_key: Path
     allowed: Path | None = None
+    endpoints: tuple[str, ...] = ()
 
 
 class Monitoring(_Shape, frozen=True):
