@@ -117,7 +117,7 @@ class Crossing:
 def application(topic: str) -> str:
     """The application that a topic names: its fourth word (``org.fedoraproject.prod.bodhi.…``)."""
     words = topic.split(".", 4)
-    return words[3] if len(words) > 3 else "unknown"  # noqa: PLR2004 - prefix, prefix, environment
+    return words[3] if len(words) > 3 else "unknown"
 
 
 def _topic(frames: Sequence[bytes]) -> str:

@@ -37,9 +37,17 @@ SUMMARY = 60.0  # seconds
 class Bridge(Protocol):
     """What the service needs of a bridge. All is called on the event loop."""
 
-    title: str
-    progress: Progress
-    figures: Figures
+    @property
+    def title(self) -> str:
+        """What it is called in the log."""
+
+    @property
+    def progress(self) -> Progress:
+        """Whether anything moves."""
+
+    @property
+    def figures(self) -> Figures:
+        """What monitoring shows."""
 
     async def work(self) -> None:
         """Carry messages until :meth:`stop`; raises what ends it."""
@@ -74,9 +82,7 @@ def settings_of_library(amqp_url: str | None, app: str, prefetch: int | None = N
     return conf
 
 
-def run(
-    conf: Mapping[str, Any], make: Callable[[Session], Bridge], pages: Monitoring | None
-) -> None:
+def run(conf: Mapping[str, Any], make: Callable[[Session], Bridge], pages: Monitoring | None) -> None:
     """Run a bridge until SIGTERM or SIGINT; raises what ends it otherwise.
 
     Arguments:
@@ -151,7 +157,10 @@ async def _tick(bridge: Bridge, notifier: Notifier) -> None:
         elif not stalled:
             stalled = True
             _log.error(
-                "%s: %d messages wait, and nothing has moved for %.0f s", bridge.title, bridge.progress.waiting, idle
+                "%s: %d messages wait, and nothing has moved for %.0f s",
+                bridge.title,
+                bridge.progress.waiting,
+                idle,
             )
         if now - said >= SUMMARY:
             said = now
