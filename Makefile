@@ -8,7 +8,7 @@ TESTS := $(sort $(dir $(wildcard packages/*/tests/*.py)))
 .PHONY: help bootstrap demo test check bench docs format clean
 
 help:
-	@echo 'make demo      real messages through a real RabbitMQ of its own, and a table of what arrived'
+	@echo 'make demo      a bus moves from ZeroMQ to AMQP while messages flow, and every message is counted'
 	@echo 'make test      all tests'
 	@echo 'make check     format, lint, types, import contracts, shell scripts, documentation'
 	@echo 'make bench     speed, against the limit and against fedora-messaging 3.9.1'

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: MIT
 """How the documentation is built."""
 
+from difflib import unified_diff
 from importlib.metadata import version as version_of
+from pathlib import Path
 from typing import ClassVar
 
 import click
@@ -59,6 +61,24 @@ class CommandHelp(Directive):  # type: ignore[misc] # docutils has no types
         return [nodes.literal_block(text, text, language="none")]
 
 
+class Changes(Directive):  # type: ignore[misc] # docutils has no types
+    """``changes`` BEFORE AFTER: what differs between two files; the paths are from the repository's root."""
+
+    required_arguments = 2
+
+    def run(self) -> list[nodes.Node]:
+        """A literal block."""
+        root = Path(__file__).parents[
+            1
+        ]  # what literalinclude has as :diff: shows where that is on this machine
+        self.state.document.settings.record_dependencies.add(*(str(root / name) for name in self.arguments))
+        before, after = self.arguments
+        lines = [(root / name).read_text().splitlines() for name in (before, after)]
+        text = "\n".join(unified_diff(*lines, before, after, lineterm=""))
+        return [nodes.literal_block(text, text, language="diff")]
+
+
 def setup(app: Sphinx) -> None:
     """Called by Sphinx."""
+    app.add_directive("changes", Changes)
     app.add_directive("command-help", CommandHelp)
