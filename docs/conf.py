@@ -73,8 +73,8 @@ class Changes(Directive):  # type: ignore[misc] # docutils has no types
         ]  # what literalinclude has as :diff: shows where that is on this machine
         self.state.document.settings.record_dependencies.add(*(str(root / name) for name in self.arguments))
         before, after = self.arguments
-        lines = [(root / name).read_text().splitlines() for name in (before, after)]
-        text = "\n".join(unified_diff(*lines, before, after, lineterm=""))
+        was, now = ((root / name).read_text().splitlines() for name in (before, after))
+        text = "\n".join(unified_diff(was, now, before, after, lineterm=""))
         return [nodes.literal_block(text, text, language="diff")]
 
 
