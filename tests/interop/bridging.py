@@ -16,6 +16,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.error
 import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -82,12 +83,18 @@ class Program:
 
     def metrics(self) -> dict[str, float]:
         """What it serves at ``/metrics``."""
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=PATIENCE) as answer:
-            lines = answer.read().decode().splitlines()
+        lines = eventually(self._page, f"{self.log.name} serves its metrics").splitlines()
         return {
             name: float(value)
             for name, _, value in (line.rpartition(" ") for line in lines if not line.startswith("#"))
         }
+
+    def _page(self) -> str:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=PATIENCE) as answer:
+                return str(answer.read(), "utf-8")
+        except urllib.error.URLError:  # it has not begun yet
+            return ""
 
     def __str__(self) -> str:
         return f"{self.log.name}\n{self.log.read_text('utf-8', 'replace')}"
@@ -340,11 +347,16 @@ class Subscriber:
     ) -> None:
         self._socket.close()
 
+    def frames(self) -> list[bytes]:
+        """The next message as it is."""
+        assert self._socket.poll(int(PATIENCE * 1000)), f"no message within {PATIENCE:g} s"
+        return self._socket.recv_multipart()
+
     def next(self, patience: float = PATIENCE) -> tuple[str, dict[str, Any]] | None:
         """The topic and the envelope of the next message, or None."""
         if not self._socket.poll(int(patience * 1000)):
             return None
-        topic, body = self._socket.recv_multipart()
+        topic, body = self.frames()
         return topic.decode(), json.loads(body)
 
     def all(self, quiet: float = 1.0) -> list[tuple[str, dict[str, Any]]]:

@@ -5,14 +5,17 @@ from __future__ import annotations
 
 import contextlib
 import json
+from bisect import bisect_left
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from fedmsg_migration_tools.fedmsg import canonical
+from tests import pki
 from tests.interop import bridging
-from tests.interop.bridging import Publisher, depth, endpoint, eventually, probe
+from tests.interop.bridging import Publisher, Subscriber, depth, endpoint, eventually, probe
 from tests.interop.sides import Side, drain
 
 if TYPE_CHECKING:
@@ -172,7 +175,7 @@ def test_a_schema_class_survives_the_way_over_zeromq(bus: Bus, channel: Any, old
     work(channel)
     with (
         bus.amqp_to_zmq(address),
-        bridging.Subscriber(address) as subscriber,
+        Subscriber(address) as subscriber,
         Publisher() as relay,
         bus.zmq_to_amqp(relay.endpoint),
     ):
@@ -234,3 +237,47 @@ def test_what_cannot_leave_amqp_is_set_aside_and_leaves_no_gap(
     set_aside = [json.loads(line) for line in listed.splitlines()]
     assert [one["reason"] for one in set_aside] == ["json", "body", "json", "body", "json"]
     assert {(one["direction"], one["topic"]) for one in set_aside} == {("amqp_to_zmq", "org.example.bad")}
+
+
+@pytest.mark.parametrize("signed", [False, True])
+def test_a_body_at_the_limit_of_nesting_stops_no_bridge(
+    bus: Bus, channel: Any, tmp_path: Path, signed: bool
+) -> None:
+    """What can just be read can no more be written inside an envelope."""
+    keys = pki.Pki(tmp_path)
+    signing = f'[amqp_to_zmq.signing]\nsign_messages = true\nssldir = "{keys.folder}"\ncertname = "valid"\n'
+    deepest = bisect_left(range(1_000_000), x=True, key=lambda number: not is_read(nested(number)))
+    depths = range(deepest - 60, deepest + 10)
+    address = endpoint()
+    with bus.amqp_to_zmq(address, config=signing if signed else ""), Subscriber(address) as subscriber:
+        probe(
+            lambda: channel.basic_publish("amq.topic", PROBE, b"{}"),
+            lambda: subscriber.next(0.1),
+            "a message of AMQP at a subscriber",
+        )
+        for number in depths:
+            channel.basic_publish(
+                "amq.topic", "org.example.deep", b'{"a":' + b"[" * number + b"]" * number + b"}"
+            )
+        channel.basic_publish("amq.topic", "org.example.after", b"{}")
+        topics: list[bytes] = []
+        while topics.count(b"org.example.after") == 0:
+            topics.append(subscriber.frames()[0])
+        crossed = topics.count(b"org.example.deep")
+        eventually(
+            lambda: depth(channel, "zmq.quarantine") == len(depths) - crossed, "the others in quarantine"
+        )
+    assert 0 < crossed < len(depths)
+
+
+def nested(number: int) -> bytes:
+    """A body with so many lists in each other."""
+    return b'{"a":' + b"[" * number + b"]" * number + b"}"
+
+
+def is_read(body: bytes) -> bool:
+    try:
+        canonical.loads(body)
+    except ValueError:
+        return False
+    return True
