@@ -11,6 +11,7 @@ import random
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -60,7 +61,13 @@ def pki(tmp_path: Path) -> Pki:
 
 
 def signer(pki: Pki, kind: str = "valid") -> Signer:
-    return Signer.load(pki.folder / f"{kind}.crt", pki.folder / f"{kind}.key")
+    return loaded(pki.folder / f"{kind}.crt")
+
+
+@cache
+def loaded(certificate: Path) -> Signer:
+    """OpenSSL examines a key when it is read, which takes longer than most of these tests."""
+    return Signer.load(certificate, certificate.with_suffix(".key"))
 
 
 def validator(pki: Pki, policy: Policy | None = None, **options: Any) -> Validator:

@@ -27,7 +27,7 @@ from .certificates import Leaf, Trust, common_names, shown, when
 from .rsa_sha1 import PrivateKey, sha1_problem
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from .certificates import Period
     from .envelope import Envelope
@@ -264,18 +264,26 @@ def _signed(envelope: Envelope) -> None:
 
 
 def _verify(leaf: Leaf, envelope: Envelope) -> None:
-    fields = envelope.fields
     try:
-        signature = binascii.a2b_base64(_text(fields["signature"], Reason.SIGNATURE))
-        if len(fields) <= _MATCHED_BY_TEXT and leaf.key.verify(signature, _as_sent(fields)):
-            return
-        matches = leaf.key.verify(signature, _canonical(envelope))
+        signature = binascii.a2b_base64(_text(envelope.fields["signature"], Reason.SIGNATURE))
+        matches = any(leaf.key.verify(signature, form) for form in _forms(envelope))
     except (ValueError, TypeError, OverflowError) as exc:
-        raise Unbridgeable(
-            Reason.SIGNATURE, f"the signature cannot be checked: {ascii(str(exc))[:200]}"
-        ) from exc
+        detail = f"the signature cannot be checked: {ascii(str(exc))[:200]}"
+        raise Unbridgeable(Reason.SIGNATURE, detail) from exc
     if not matches:
         raise Unbridgeable(Reason.SIGNATURE, f"the signature by {shown(leaf.name)} does not match")
+
+
+def _forms(envelope: Envelope) -> Iterator[bytes]:
+    """What may have been signed, the likely first; each is made only where those before it were not it."""
+    if len(envelope.fields) <= _MATCHED_BY_TEXT:
+        yield _as_sent(envelope.fields)
+    message = envelope.as_dict()
+    del message["signature"], message["certificate"]
+    yield canonical.dumps(message)
+    if "source_name" in message and "source_version" in message:
+        _undo_archive(message)
+        yield canonical.dumps(message)
 
 
 def _as_sent(fields: Mapping[str, bytes]) -> bytes:
@@ -294,14 +302,6 @@ def _as_sent(fields: Mapping[str, bytes]) -> bytes:
 def _starts(keys: tuple[str, ...]) -> tuple[tuple[str, bytes], ...]:
     signed = sorted(key for key in keys if key not in {"signature", "certificate"})
     return tuple((key, (b"," if at else b"{") + canonical.dumps(key) + b":") for at, key in enumerate(signed))
-
-
-def _canonical(envelope: Envelope) -> bytes:
-    message = envelope.as_dict()
-    del message["signature"], message["certificate"]
-    if "source_name" in message and "source_version" in message:
-        _undo_archive(message)
-    return canonical.dumps(message)
 
 
 def _undo_archive(message: dict[str, Any]) -> None:
