@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from fedora_messaging.exceptions import BadDeclaration
 
-from ..exceptions import Unbridgeable
+from ..exceptions import Reason, Unbridgeable
 from ..fedmsg import setaside, translation, values
 from ..fedmsg.marks import headers_bear_mark
 from ..figures import Gauge
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
     from ..config import AmqpToZmq as Settings
     from ..config import Config
+    from ..fedmsg.signing import Signer
     from ..figures import Figures
 
 __all__ = ["AmqpToZmq", "run"]
@@ -98,7 +99,7 @@ class AmqpToZmq:
             curve=server_keys(settings.curve),
             curve_endpoints=() if settings.curve is None else settings.curve.endpoints,
         )
-        self._signing: InOrder[_Leaving, tuple[bytes, bytes]] | None = None
+        self._signing: InOrder[_Leaving, tuple[bytes, bytes] | Unbridgeable] | None = None
         if self._signer is not None:
             self._signing = InOrder(self._sign, self._signed, threads=settings.signing.threads, share=_SHARE)
         self._sent = 0  # the counter ``i`` of this process
@@ -204,28 +205,33 @@ class AmqpToZmq:
         if self._signing is not None:
             self._signing.give([leaving])
         else:
-            self._signed(leaving, translation.frames(envelope))
+            self._signed(leaving, _frames(envelope))
 
     def _translate(self, incoming: Incoming, headers: Mapping[str, Any]) -> dict[str, Any]:
-        self._sent += 1
-        return translation.to_envelope(
+        envelope = translation.to_envelope(
             incoming.topic,
             incoming.properties.message_id,
             headers,
             incoming.body,
-            i=self._sent,
+            i=self._sent + 1,
             now=time.time(),
             bridge=self._bridge,
-            seq_id=None if self._replaying is None else self._replaying.next_seq(),
         )
+        # Numbered only now that it can cross: whoever listens takes a gap for a lost message.
+        self._sent += 1
+        if self._replaying is not None:
+            envelope["seq_id"] = self._replaying.next_seq()
+        return envelope
 
-    def _sign(self, leaving: _Leaving) -> tuple[bytes, bytes]:
+    def _sign(self, leaving: _Leaving) -> tuple[bytes, bytes] | Unbridgeable:
         """In a thread."""
-        assert self._signer is not None  # noqa: S101 - there is one where messages come here
-        return translation.frames(self._signer.sign(leaving.envelope))
+        return _frames(leaving.envelope, self._signer)
 
-    def _signed(self, leaving: _Leaving, frames: tuple[bytes, bytes]) -> None:
+    def _signed(self, leaving: _Leaving, frames: tuple[bytes, bytes] | Unbridgeable) -> None:
         """It can be sent: with others, so that they are stored for replay in one go."""
+        if isinstance(frames, Unbridgeable):
+            self._set_aside(leaving.delivery, frames)
+            return
         leaving.frames = frames
         self._batch.append(leaving)
         if len(self._batch) >= _BATCH:
@@ -327,6 +333,16 @@ class AmqpToZmq:
         )
         if self._replaying is not None:
             yield from self._replaying.gauges()
+
+
+def _frames(envelope: dict[str, Any], signer: Signer | None = None) -> tuple[bytes, bytes] | Unbridgeable:
+    """The frames, or why there are none: what can be read can be nested too deeply to be written in an envelope."""
+    try:
+        return translation.frames(envelope if signer is None else signer.sign(envelope))
+    except Unbridgeable as fault:
+        return fault
+    except ValueError as error:
+        return Unbridgeable(Reason.JSON, f"it cannot be signed: {error}")
 
 
 def run(config: Config, *, amqp_url: str | None = None) -> None:
