@@ -68,6 +68,7 @@ class Outbox:
         self._ready: deque[Item] = deque()  # in memory, to be handed out
         self._out: dict[int, Item] = {}  # handed out and not settled, by position
         self._bytes = 0
+        self._unsecured = 0  # messages that are in memory only
         self._settled: list[int] = []  # to be removed from the spool
         self._attempts: dict[int, int] = {}  # of those put off
         self._returned: set[int] = set()  # put off on disk, and in memory again
@@ -110,6 +111,7 @@ class Outbox:
 
     def _counted(self, entries: Iterable[Entry], since: float, *, spooled: bool) -> list[Item]:
         items = [Item(entry, since, spooled=spooled) for entry in entries]
+        self._unsecured += 0 if spooled else len(items)
         self._bytes += sum(item.size for item in items)
         return items
 
@@ -171,7 +173,9 @@ class Outbox:
         self._bytes -= item.size
         self._attempts.pop(item.position, None)
         self._returned.discard(item.position)
-        if item.spooled:
+        if not item.spooled:
+            self._unsecured -= 1
+        else:
             self._settled.append(item.position)
             if len(self._settled) >= _REMOVE:
                 self.flush()
@@ -222,6 +226,7 @@ class Outbox:
             self._spool.append([item.entry for item in missing])
         for item in missing:
             item.spooled = True
+        self._unsecured -= len(missing)
         return len(missing)
 
     def flush(self) -> None:
@@ -243,14 +248,9 @@ class Outbox:
     @property
     def unsecured(self) -> int:
         """Messages that are in memory only."""
-        parked = [item for _, item in self._parked]
-        return sum(not item.spooled for group in (self._out.values(), self._ready, parked) for item in group)
+        return self._unsecured
 
     @property
     def waiting(self) -> int:
-        """All messages that are not settled."""
-        in_memory = self.in_memory
-        if not self._spool.messages:
-            return in_memory
-        both = in_memory - self.unsecured
-        return in_memory + max(0, self._spool.messages - len(self._settled) - both)
+        """All messages that are not settled; may be asked for in any thread."""
+        return self._unsecured + max(0, self._spool.messages - len(self._settled))
