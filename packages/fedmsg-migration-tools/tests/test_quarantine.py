@@ -2,6 +2,7 @@
 """Looking through the queue, sending on and dropping, on a real broker."""
 
 import asyncio
+import dataclasses
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
@@ -160,6 +161,20 @@ def test_what_is_confirmed_elsewhere_leaves(amqp_url: str) -> None:
     assert left == [letters[1].id, foreign]
     bodies = [incoming.body for incoming in asyncio.run(taken(amqp_url, "elsewhere"))]
     assert bodies == [b"org.example.0", b"org.example.2"]
+
+
+def test_what_is_set_aside_again_at_once_is_not_met_again(amqp_url: str) -> None:
+    async def again(message: SetAside) -> Outgoing:
+        return dataclasses.replace(message, received_at=message.received_at + 100).encode(QUEUE)
+
+    async def work(one: Quarantine) -> Any:
+        async with asyncio.timeout(20):
+            return await one.replay(Selection(), again)
+
+    outcome, left = with_queue(amqp_url, work, letter(0), letter(1))
+    assert outcome.done == [letter(0).id, letter(1).id]
+    assert len(left) == 2
+    assert not set(left) & set(outcome.done)
 
 
 def test_what_the_broker_does_not_take_stays(amqp_url: str) -> None:

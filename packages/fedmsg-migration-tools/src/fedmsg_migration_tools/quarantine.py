@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
@@ -24,7 +25,7 @@ from .exceptions import ToolsError
 from .fedmsg.setaside import SetAside
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
+    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Mapping
 
     from fedora_messaging.aio import Delivery
     from fedora_messaging.exceptions import BaseException as LibraryError
@@ -89,7 +90,7 @@ class Selection:
 
 @dataclass(slots=True)
 class Outcome:
-    """What became of the messages that were meant: ids that are done with, and why others were left."""
+    """What became of the messages that were meant: ids that are done with, in their order, and why others were left."""
 
     done: list[str] = field(default_factory=list)
     left: dict[str, str] = field(default_factory=dict)
@@ -125,10 +126,10 @@ class Quarantine:
 
         Raises ``ToolsError`` when there is no such queue, and what ``Session.consume`` raises.
         """
-        found: dict[str, Held] = {}
         narrow = bool(selection.ids or selection.reason)
-        async with self._messages(MOST if narrow else limit) as messages:
-            async for held, _ in messages:
+        found: dict[str, Held] = {}
+        async with contextlib.aclosing(self._seen(MOST if narrow else limit)) as seen:
+            async for held in seen:
                 if selection.takes(held):
                     found.setdefault(held.id, held)
                     if len(found) == limit:
@@ -136,20 +137,17 @@ class Quarantine:
         return list(found.values())
 
     async def drop(self, selection: Selection) -> Outcome:
-        """Remove the messages that are meant, for good. Raises as :meth:`look`."""
-        outcome = Outcome()
-        async with self._messages() as messages:
-            async for held, delivery in messages:
-                if selection.takes(held):
-                    delivery.ack()
-                    if held.id not in outcome.done:
-                        outcome.done.append(held.id)
-        return outcome
+        """Remove the messages that are meant and there now, for good. Raises as :meth:`look`."""
+
+        async def nothing(_: Held) -> str:
+            return ""
+
+        return await self._settle(selection, nothing)
 
     async def replay(
         self, selection: Selection, prepare: Callable[[SetAside], Awaitable[Outgoing]]
     ) -> Outcome:
-        """Publish the messages that are meant, and remove those that are confirmed.
+        """Publish the messages that are meant and there now, and remove those that are confirmed.
 
         Arguments:
             selection: which.
@@ -157,25 +155,33 @@ class Quarantine:
 
         Raises as :meth:`look`; what happens to one message does not keep the others.
         """
-        outcome = Outcome()
-        async with self._messages() as messages:
-            async for held, delivery in messages:
-                if selection.takes(held) and await self._settled(held, prepare, outcome):
-                    delivery.ack()
-        return outcome
+        return await self._settle(selection, lambda held: self._publish(held, prepare))
 
-    async def _settled(
-        self, held: Held, prepare: Callable[[SetAside], Awaitable[Outgoing]], outcome: Outcome
-    ) -> bool:
-        """Whether it is published, now or before: a message may lie here twice, or come again by a new connection."""
-        if held.id in outcome.done or held.id in outcome.left:
-            return held.id in outcome.done
-        problem = await self._publish(held, prepare)
-        if problem:
-            outcome.left[held.id] = problem
-            return False
-        outcome.done.append(held.id)
-        return True
+    async def _settle(self, selection: Selection, handle: Callable[[Held], Awaitable[str]]) -> Outcome:
+        """Handle each message that is meant; it is removed unless that says why it has to stay.
+
+        Which these are is found out first: a message that is sent on may be set aside again at once, and would be
+        met again without end.
+        """
+        expected = Counter([held.id async for held in self._seen(MOST) if selection.takes(held)])
+        meant, verdicts = frozenset(expected), dict[str, str]()
+        if not meant:
+            return Outcome()
+        async with self._messages(MOST) as messages:
+            async for held, delivery in messages:
+                if held.id not in meant:
+                    continue
+                if held.id not in verdicts:  # else it was set aside twice, or comes again by a new connection
+                    verdicts[held.id] = await handle(held)
+                if not verdicts[held.id]:
+                    delivery.ack()
+                expected[held.id] -= 1
+                if expected[held.id] <= 0:
+                    del expected[held.id]
+                if not expected:
+                    break
+        done = [one for one, problem in verdicts.items() if not problem]
+        return Outcome(done, {one: problem for one, problem in verdicts.items() if problem})
 
     async def _publish(self, held: Held, prepare: Callable[[SetAside], Awaitable[Outgoing]]) -> str:
         """Send it on; why not, in a line, or nothing."""
@@ -189,8 +195,17 @@ class Quarantine:
             return error.summary
         return ""
 
+    async def _seen(self, most: int) -> AsyncGenerator[Held, None]:
+        """What is in the queue now, as far as that can be told while more comes in: what is there in half a minute."""
+        end = asyncio.get_running_loop().time() + PATIENCE
+        async with self._messages(most) as messages:
+            async for held, _ in messages:
+                yield held
+                if asyncio.get_running_loop().time() >= end:
+                    return
+
     @contextlib.asynccontextmanager
-    async def _messages(self, most: int = MOST) -> AsyncIterator[AsyncIterator[tuple[Held, Delivery]]]:
+    async def _messages(self, most: int) -> AsyncIterator[AsyncIterator[tuple[Held, Delivery]]]:
         """What is in the queue now, at most so many; what is not acknowledged returns to its place at the end."""
         session = Session({**self._conf, "qos": {"prefetch_count": most}})
         try:
