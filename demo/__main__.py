@@ -10,8 +10,6 @@ import os
 import signal
 import sys
 import time
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -26,6 +24,7 @@ from .processes import DemoError, Stage
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from pathlib import Path
 
 REFRESH = 0.25  # seconds between two pictures on a terminal
 LINES = 3.0  # seconds between two lines elsewhere
@@ -65,12 +64,11 @@ def demonstrate(console: Console, options: argparse.Namespace) -> int:
     fedmsg = choose_fedmsg(console, wanted=not options.without_fedmsg)
     console.print("Starting a RabbitMQ of its own ...", end=" ")
     began = time.monotonic()
-    with (
-        PrivateNode(ports=dict.fromkeys(cast.ENDPOINTS, 0)) as node,
-        TemporaryDirectory(prefix="demo-", ignore_cleanup_errors=True) as folder,
-    ):
+    with PrivateNode(ports=dict.fromkeys(cast.ENDPOINTS, 0)) as node:
         console.print(f"ready at {node.amqp_url} after {time.monotonic() - began:.1f} s")
-        return asyncio.run(run(console, node, fedmsg, Path(folder), options))
+        folder = node.folder / "demo"  # which the node's guard deletes, whatever ends this process
+        folder.mkdir()
+        return asyncio.run(run(console, node, fedmsg, folder, options))
 
 
 def choose_fedmsg(console: Console, *, wanted: bool) -> cast.Fedmsg:

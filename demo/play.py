@@ -188,7 +188,7 @@ class Play:
         before, self.hotness_over = self._programs[cast.HOTNESS], "AMQP"
         await self._start_hotness()
         await self._reacts["AMQP"].wait()
-        while self._reactions.had < self.publishers[0].fed:  # noqa: ASYNC110 - for five hundredths of a second
+        while self._reactions.had < self.publishers[0].fed:
             await asyncio.sleep(0.005)
         await before.stop(signal.SIGINT)
 

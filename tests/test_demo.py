@@ -230,6 +230,7 @@ def test_nothing_outlives_it_when_it_is_killed(tmp_path: Path) -> None:
         demo.process.kill()
         demo.process.wait()
         assert demo.is_over(), demo.programs()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_bridge_that_dies_ends_it_with_a_line(tmp_path: Path) -> None:
