@@ -53,8 +53,7 @@ class Broadcaster:
         try:
             self._open(endpoints, connect, high_water_mark, curve, curve_endpoints)
         except BaseException:
-            self._linger = 0
-            self.close()
+            self._context.destroy(linger=0)
             raise
 
     def _open(
@@ -101,6 +100,7 @@ class Broadcaster:
         """Close; waits, at most ``linger`` seconds, until what was sent is on the wire."""
         for outlet in self._outlets:
             outlet.close(self._linger)
+        self._outlets.clear()
         if self._gatekeeper is not None:
             self._gatekeeper.close()
         self._context.term()

@@ -51,7 +51,7 @@ class Subscriber:
         _find_dead_peers(self._socket)
         self._socket.rcvhwm = high_water_mark
         if curve is not None:
-            curve.apply(self._socket)
+            self._use(curve)
         self._states = States(self._reached)
         self._monitor = Monitor(self._socket, self._states.handle)
         self._wakeup = Wakeup(self._socket, self._look)
@@ -134,6 +134,13 @@ class Subscriber:
         self._monitor.close()
         self._socket.close(linger=0)
         self._context.term()
+
+    def _use(self, curve: Curve) -> None:
+        try:
+            curve.apply(self._socket)
+        except ToolsError:
+            self._context.destroy(linger=0)
+            raise
 
     def _link(self, endpoint: str, *, heartbeats: bool) -> None:
         """Connect, with options that hold for this endpoint from now on."""
