@@ -114,6 +114,8 @@ async def perform(console: Console, play: Play, options: argparse.Namespace) -> 
     console.print("Starting everyone, until all hear each other ...", end=" ")
     await play.prepare()
     console.print(f"{time.monotonic() - began:.1f} s")
+    if options.stay:
+        console.print("After the last step messages go on flowing until Ctrl-C.")
     async with shown(console, play):
         await play.perform(stay=options.stay)
         await play.conclude()
