@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import Any
+from typing import Annotated, Any, Literal
 
+import msgspec
 import pytest
 
 from fedora_messaging import config
 from fedora_messaging.exceptions import ConfigurationException
-from fedora_messaging.settings import check, check_all
+from fedora_messaging.settings import check, check_all, fit
 
 QUEUE = {"durable": True, "auto_delete": False, "exclusive": False, "arguments": {}}
 BINDING = {"queue": "q", "exchange": "e", "routing_keys": ["a.#"]}
@@ -143,3 +144,33 @@ def test_the_public_functions() -> None:
         config.validate_bindings({})  # type: ignore[arg-type]
     with pytest.raises(ConfigurationException):
         config.validate_queues({"q": {}})
+
+
+class Inner(msgspec.Struct, forbid_unknown_fields=True):
+    way: Literal["in", "out"] = "in"
+    share: Annotated[float, msgspec.Meta(gt=0)] = 1.0
+    lists: dict[str, list[str]] = {}
+
+
+class Outer(msgspec.Struct, forbid_unknown_fields=True):
+    inner: Inner | None = None
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ({"inner": {"wy": "in"}}, "Unknown configuration key 'wy' in top.inner! Did you mean 'way'?"),
+        ({"inner": {"way": "up"}}, "top.inner.way is 'up'; it must be 'in' or 'out'"),
+        ({"inner": {"share": 0}}, "top.inner.share is 0; it must be more than 0"),
+        (
+            {"inner": {"lists": {"a": "b"}}},
+            "a value in top.inner.lists is wrong (a string); it must be a list",
+        ),
+        ({"inner": {"lists": {"a": ["b", 1]}}}, "a value in top.inner.lists is wrong (an integer)"),
+    ],
+)
+def test_tables_in_tables_of_other_packages(value: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigurationException) as wrong:
+        fit(value, Outer, "top")
+    assert wrong.value.message.startswith(said)
+    assert fit({"inner": {"way": "out"}}, Outer, "") == Outer(Inner("out"))
