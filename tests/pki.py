@@ -142,6 +142,21 @@ def authority(
     return Authority(certificate, private)
 
 
+def usage(*, certificates: bool, crls: bool) -> x509.KeyUsage:
+    """What a CA's key may sign."""
+    return x509.KeyUsage(
+        digital_signature=False,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=certificates,
+        crl_sign=crls,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
 @cache
 def rsa_key(label: str | int) -> rsa.RSAPrivateKey:
     """An RSA key, the same for the same label, since making one takes a tenth of a second."""
@@ -169,18 +184,10 @@ def _certificate(
 
 
 def _ca_extensions(path_length: int | None) -> list[tuple[x509.ExtensionType, bool]]:
-    usage = x509.KeyUsage(
-        digital_signature=False,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        key_cert_sign=True,
-        crl_sign=True,
-        encipher_only=False,
-        decipher_only=False,
-    )
-    return [(x509.BasicConstraints(ca=True, path_length=path_length), True), (usage, True)]
+    return [
+        (x509.BasicConstraints(ca=True, path_length=path_length), True),
+        (usage(certificates=True, crls=True), True),
+    ]
 
 
 def _name(names: Sequence[str]) -> x509.Name:

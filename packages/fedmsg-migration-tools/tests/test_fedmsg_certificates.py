@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from fedmsg_migration_tools.exceptions import Reason, ToolsError, Unbridgeable
 from fedmsg_migration_tools.fedmsg.certificates import Leaf, Trust, shown
-from tests.pki import DAY, Authority, Credentials, authority
+from tests.pki import DAY, Authority, Credentials, authority, usage
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -114,6 +114,17 @@ def test_a_ca_that_has_expired_needs_no_crl_any_more() -> None:
     assert "The CA certificate Old in ca.crt expired" in str(leaf.expired(NOW.timestamp()))
 
 
+def test_a_ca_that_may_sign_no_crls() -> None:
+    extensions = [
+        (x509.BasicConstraints(ca=True, path_length=None), True),
+        (usage(certificates=True, crls=False), True),
+    ]
+    ca = authority("Root", extensions=extensions)
+    assert trust(ca).leaf(text(ca.issue(SIGNER)))
+    with pytest.raises(ToolsError, match="No CRL signed by the CA Root"):
+        trust(ca, crl=ca.crl())
+
+
 def test_the_newest_crl_of_a_ca_counts() -> None:
     signer = ROOT.issue(SIGNER)
     old, new = ROOT.crl(begins=NOW - 3 * DAY), ROOT.crl([signer])
@@ -145,6 +156,7 @@ def test_a_ca_or_crl_that_does_not_hold_now(trusted: type[Trust], said: str) -> 
 def test_a_ca_that_was_renewed_with_its_key_takes_over() -> None:
     old, new = authority("Root", ends=NOW + DAY), authority("Root", begins=NOW + DAY / 2)
     leaf = trust(old, new).leaf(text(old.issue(SIGNER)))
+    assert (NOW + 2 * DAY).timestamp() < leaf.ends  # the longer of the two is what is looked at first
     for days in (0, 0.7, 2):
         assert leaf.expired((NOW + days * DAY).timestamp()) is None
 
@@ -165,6 +177,13 @@ def test_a_ca_that_was_renewed_with_its_key_takes_over() -> None:
             "name constraints",
         ),
         ([(x509.BasicConstraints(ca=True, path_length=None), True), (UNKNOWN, True)], "1.2.3.4"),
+        (
+            [
+                (x509.BasicConstraints(ca=True, path_length=None), True),
+                (usage(certificates=False, crls=True), True),
+            ],
+            "key usage",
+        ),
     ],
 )
 def test_what_cannot_be_a_ca(extensions: list[tuple[x509.ExtensionType, bool]], said: str) -> None:
@@ -248,6 +267,23 @@ def test_a_chain_signed_as_long_ago(tmp_path: Path, digest: str, believed: bool)
             signer_of(tmp_path)
         return
     assert signer_of(tmp_path).name == SIGNER
+    (tmp_path / "index.txt").touch()
+    (tmp_path / "ca.cnf").write_text("[ca]\ndefault_ca = old\n[old]\ndatabase = index.txt\n")
+    crl = [
+        "openssl",
+        "ca",
+        "-config",
+        "ca.cnf",
+        "-gencrl",
+        "-keyfile",
+        "ca.key",
+        "-cert",
+        "ca.crt",
+        "-md",
+        digest,
+    ]
+    subprocess.run([*crl, "-crldays", "9", "-out", "crl.pem"], cwd=tmp_path, check=True, capture_output=True)
+    assert signer_of(tmp_path, "crl.pem").name == SIGNER
     pem = (tmp_path / "a.crt").read_text()
     body = base64.b64decode("".join(pem.splitlines()[1:-1]))
     changed = base64.encodebytes(body.replace(b"app-host", b"app-hosT")).decode()
@@ -256,8 +292,9 @@ def test_a_chain_signed_as_long_ago(tmp_path: Path, digest: str, believed: bool)
         signer_of(tmp_path)
 
 
-def signer_of(folder: Path) -> Leaf:
-    trusted = Trust([("ca.crt", (folder / "ca.crt").read_bytes())], [], NOW.timestamp())
+def signer_of(folder: Path, *crls: str) -> Leaf:
+    read = [(name, (folder / name).read_bytes()) for name in ("ca.crt", *crls)]
+    trusted = Trust(read[:1], read[1:], NOW.timestamp() + 60)
     return trusted.leaf(base64.b64encode((folder / "a.crt").read_bytes()).decode())
 
 

@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 from fedmsg_migration_tools.exceptions import Expired, Reason, ToolsError, Unbridgeable
 from fedmsg_migration_tools.fedmsg import canonical, envelope
 from fedmsg_migration_tools.fedmsg.policy import Policy
-from fedmsg_migration_tools.fedmsg.signing import MAX_CERTIFICATE, Signer, Validator
+from fedmsg_migration_tools.fedmsg.signing import MAX_CERTIFICATE, Signer, Validator, _as_sent
 from tests.pki import DAY, Pki, authority, rsa_key
 
 if TYPE_CHECKING:
@@ -134,6 +134,15 @@ def test_the_order_and_the_spelling_on_the_wire_do_not_matter(shared: Pki, seed:
     assert validator(shared).check(envelope.parse([TOPIC.encode(), wire.encode()])) == NAME
 
 
+def test_what_is_tried_first_is_the_canonical_form(shared: Pki) -> None:
+    signed = signer(shared).sign(MESSAGE)
+    items = list({**signed, "ünï": 1, "Z": 2, "\ud800": 3}.items())
+    random.Random(1).shuffle(items)
+    fields = {key: canonical.dumps(value) for key, value in items}
+    expected = {key: value for key, value in items if key not in {"signature", "certificate"}}
+    assert _as_sent(fields) == canonical.dumps(expected)
+
+
 def test_a_message_of_old_fedmsg_that_names_no_crypto(shared: Pki) -> None:
     signed = signer(shared).sign(MESSAGE)
     signature = rsa_key(0).sign(canonical.dumps(MESSAGE), padding.PKCS1v15(), hashes.SHA1())
@@ -205,6 +214,16 @@ def test_a_message_changed_after_it_was_signed(
     message = signer(shared).sign(MESSAGE)
     change(message)
     assert refusal(validator(shared), parsed(message, TOPIC)).reason is reason
+
+
+def test_a_certificate_that_is_too_long_is_not_read(shared: Pki) -> None:
+    message = signer(shared).sign(MESSAGE)
+    for blanks, good in ((MAX_CERTIFICATE // 2, True), (MAX_CERTIFICATE, False)):
+        padded = parsed({**message, "certificate": message["certificate"] + " " * blanks})
+        if good:
+            assert validator(shared).check(padded) == NAME
+        else:
+            assert "at most 32768 are read" in refusal(validator(shared), padded).detail
 
 
 def test_a_signed_message_sent_under_another_topic_is_refused(shared: Pki) -> None:
