@@ -147,12 +147,16 @@ def test_the_public_functions() -> None:
 
 
 class Inner(msgspec.Struct, forbid_unknown_fields=True):
+    """A table in a table."""
+
     way: Literal["in", "out"] = "in"
     share: Annotated[float, msgspec.Meta(gt=0)] = 1.0
     lists: dict[str, list[str]] = {}
 
 
 class Outer(msgspec.Struct, forbid_unknown_fields=True):
+    """A table."""
+
     inner: Inner | None = None
 
 
