@@ -35,7 +35,8 @@ if TYPE_CHECKING:
 PINS = Path(__file__).with_name("fedmsg-packages.txt")
 REAL = Path(__file__).parents[1] / "data" / "real-fedmsg-messages.jsonl"
 TOOL = Path(sys.executable).with_name("fedmsg-migration-tools")
-PATIENCE = 10.0  # seconds for what happens within one or two, on a machine that is busy
+CALLBACK = "fedmsg_migration_tools.bridges:AmqpToZmq"
+PATIENCE = 30.0  # seconds for what happens within one or two, on a machine that is busy
 
 
 def real_messages() -> list[dict[str, Any]]:
@@ -79,7 +80,7 @@ class Program:
 
     process: subprocess.Popen[str]
     log: Path
-    port: int
+    port: int  # of its metrics, if it serves any
 
     def metrics(self) -> dict[str, float]:
         """What it serves at ``/metrics``."""
@@ -123,28 +124,29 @@ class Bus:
         path.write_text(text)
         return path
 
-    def environment(self, config: Path | None) -> dict[str, str]:
+    def environment(self, config: Path, more: str = "") -> dict[str, str]:
         """The environment variables for the tools, which tell them the broker and the configuration."""
-        messaging = self.folder / "messaging.toml"
-        messaging.write_text(f'amqp_url = "{self.url}"\n')
+        messaging = config.with_suffix(".messaging.toml")
+        messaging.write_text(f'amqp_url = "{self.url}"\n{more}')
         return {
             "PATH": os.environ["PATH"],
             "HOME": str(self.folder),
             "LANG": "C.UTF-8",
             "PYTHONFAULTHANDLER": "1",
             "FEDORA_MESSAGING_CONF": str(messaging),
-            "FEDMSG_MIGRATION_TOOLS_CONFIG": str(config or self.config("empty", "")),
+            "FEDMSG_MIGRATION_TOOLS_CONFIG": str(config),
         }
 
     @contextlib.contextmanager
-    def running(self, name: str, *arguments: str, config: str = "") -> Iterator[Program]:
-        """A bridge, by these arguments of ``fedmsg-migration-tools``; it must stop with code 0 when told to."""
-        log, port = self.folder / f"{name}.log", free_port()
-        monitoring = ["--monitoring-address", "127.0.0.1", "--monitoring-port", str(port)]
+    def running(
+        self, name: str, *command: str, port: int = 0, config: str = "", messaging: str = ""
+    ) -> Iterator[Program]:
+        """A process, with its configuration, and more for the library's; it must stop with code 0 when told to."""
+        log = self.folder / f"{name}.log"
         with log.open("a") as output:
             process = subprocess.Popen(
-                [str(TOOL), *arguments, *monitoring],
-                env=self.environment(self.config(name, config)),
+                command,
+                env=self.environment(self.config(name, config), messaging),
                 cwd=self.folder,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -160,6 +162,11 @@ class Bus:
             process.kill()
             process.wait()
 
+    def _tools(self, name: str, *arguments: str, config: str) -> contextlib.AbstractContextManager[Program]:
+        port = free_port()
+        monitoring = ["--monitoring-address", "127.0.0.1", "--monitoring-port", str(port)]
+        return self.running(name, str(TOOL), *arguments, *monitoring, port=port, config=config)
+
     def zmq_to_amqp(
         self, *endpoints: str, name: str = "inward", config: str = ""
     ) -> contextlib.AbstractContextManager[Program]:
@@ -168,14 +175,33 @@ class Bus:
             f'[zmq_to_amqp]\nname = "{name}"\n[zmq_to_amqp.spool]\npath = "{self.folder / name}.sqlite"\n'
         )
         listening = [option for each in endpoints for option in ("--zmq-endpoint", each)]
-        return self.running(name, "zmq_to_amqp", *listening, config=f"{section}{config}")
+        return self._tools(name, "zmq_to_amqp", *listening, config=f"{section}{config}")
 
     def amqp_to_zmq(
         self, publish: str, name: str = "outward", config: str = ""
     ) -> contextlib.AbstractContextManager[Program]:
         """The bridge to this endpoint; ``config`` is its section, and more after that."""
         section = f'[amqp_to_zmq]\nname = "{name}"\n{config}'
-        return self.running(name, "amqp_to_zmq", "--publish-endpoint", publish, config=section)
+        return self._tools(name, "amqp_to_zmq", "--publish-endpoint", publish, config=section)
+
+    def callback(self, publish: str) -> contextlib.AbstractContextManager[Program]:
+        """The same bridge as a callback of ``fedora-messaging consume``, from a queue of its own."""
+        messaging = f"""
+[[bindings]]
+queue = "callback"
+exchange = "amq.topic"
+routing_keys = ["#"]
+[queues.callback]
+durable = true
+auto_delete = false
+exclusive = false
+arguments = {{}}
+[consumer_config]
+name = "outward"
+publish_endpoint = "{publish}"
+"""
+        command = [str(TOOL.with_name("fedora-messaging")), "consume", "--callback", CALLBACK]
+        return self.running("outward", *command, messaging=messaging)
 
     def tool(self, *arguments: str, config: str = "") -> tuple[int, str]:
         """The exit code of ``fedmsg-migration-tools`` with these arguments, and its output."""
@@ -208,8 +234,9 @@ class Lines:
 
     def __init__(self, python: Path, folder: Path, command: str, config: Mapping[str, Any]) -> None:
         home = folder / f"fedmsg-{command}-{time.monotonic_ns()}"
-        (home / "fedmsg.d").mkdir(parents=True)
-        (home / "fedmsg.d" / "base.py").write_text(f"config = { ({**FEDMSG, **config})!r}\n")
+        self.config = home / "fedmsg.d"
+        self.config.mkdir(parents=True)
+        (self.config / "base.py").write_text(f"config = { ({**FEDMSG, **config})!r}\n")
         self.log = home / "log"
         with self.log.open("w") as errors:
             self.process = subprocess.Popen(

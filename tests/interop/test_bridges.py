@@ -15,13 +15,13 @@ import pytest
 from fedmsg_migration_tools.fedmsg import canonical
 from tests import pki
 from tests.interop import bridging
-from tests.interop.bridging import Publisher, Subscriber, depth, endpoint, eventually, probe
+from tests.interop.bridging import Bus, Publisher, Subscriber, depth, endpoint, eventually, probe
 from tests.interop.sides import Side, drain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from tests.interop.bridging import Bus, Lines
+    from tests.interop.bridging import Lines
 
 pytestmark = [pytest.mark.interop, pytest.mark.timeout(300)]
 
@@ -51,12 +51,15 @@ def work(channel: Any) -> None:
 
 @contextlib.contextmanager
 def inward(bus: Bus, channel: Any, fedmsg: Callable[..., Lines], **config: Any) -> Iterator[Lines]:
-    """A fedmsg publisher, and the bridge from it to the queue ``work``, which is empty."""
+    """A fedmsg publisher, and the bridge from it to the queue ``work``, which is empty.
+
+    The bridge finds the publisher in the folder from which fedmsg itself is configured.
+    """
     address = endpoint()
     work(channel)
     with (
         fedmsg("publish", endpoints={"publisher": [address]}, **config) as publisher,
-        bus.zmq_to_amqp(address),
+        bus.zmq_to_amqp(str(publisher.config)),
     ):
         open_path(publisher, channel)
         yield publisher
@@ -137,11 +140,12 @@ def test_the_real_messages_as_they_were_published(bus: Bus, channel: Any, old: S
     assert depth(channel, "zmq.quarantine") == 0
 
 
+@pytest.mark.parametrize("run", [Bus.amqp_to_zmq, Bus.callback])
 def test_what_fedora_messaging_publishes_reaches_fedmsg(
-    bus: Bus, channel: Any, fedmsg: Callable[..., Lines], old: Side
+    bus: Bus, channel: Any, fedmsg: Callable[..., Lines], old: Side, run: Callable[[Bus, str], Any]
 ) -> None:
     address = endpoint()
-    with bus.amqp_to_zmq(address), fedmsg("tail", endpoints={"bridge": [address]}) as tail:
+    with run(bus, address), fedmsg("tail", endpoints={"bridge": [address]}) as tail:
         probe(
             lambda: channel.basic_publish("amq.topic", PROBE, b"{}"),
             lambda: not tail.silent(0.1),

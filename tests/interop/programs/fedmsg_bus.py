@@ -8,7 +8,8 @@
 - ``follow``: the same, and all that fedmsg fetches when ``seq_id`` jumps.
 - ``replay``: takes ``{"name", "query"}``, answers ``{"messages"}`` or ``{"error"}``.
 - ``canonical``: takes a value, answers it as fedmsg encodes it.
-- ``validate``: takes an envelope, answers whether its signature holds.
+- ``sign``: takes an envelope, answers it signed.
+- ``validate``: takes an envelope, answers whether its signature holds, for fedmsg's consumers.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import fedmsg
 import fedmsg.config
 import fedmsg.crypto
+import fedmsg.crypto.utils
 import fedmsg.encoding
 import fedmsg.replay
 
@@ -83,14 +85,24 @@ def canonical(_config: dict[str, Any]) -> None:
         say(fedmsg.encoding.dumps(value))
 
 
+def sign(config: dict[str, Any]) -> None:
+    say("ready")
+    for envelope in given():
+        say(fedmsg.crypto.sign(envelope, **config))
+
+
 def validate(config: dict[str, Any]) -> None:
     say("ready")
     for envelope in given():
-        say(fedmsg.crypto.validate(envelope, **config))
+        try:
+            say(fedmsg.crypto.validate(fedmsg.crypto.utils.fix_datagrepper_message(envelope), **config))
+        except Exception as error:  # noqa: BLE001 - so does FedmsgConsumer: it takes none that it cannot validate
+            sys.stderr.write(f"{error!r}\n")
+            say(False)
 
 
 COMMANDS: dict[str, Callable[[dict[str, Any]], None]] = {
-    each.__name__: each for each in (publish, tail, follow, replay, canonical, validate)
+    each.__name__: each for each in (publish, tail, follow, replay, canonical, sign, validate)
 }
 
 if __name__ == "__main__":
