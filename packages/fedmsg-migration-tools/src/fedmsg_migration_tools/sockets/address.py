@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 
 from ..exceptions import ToolsError
@@ -69,11 +70,19 @@ def _host_and_port(endpoint: str, rest: str) -> tuple[str, str]:
 
 def _check_host(endpoint: str, host: str) -> None:
     if host.startswith("[") and host.endswith("]"):
-        return
+        return _check_ipv6(endpoint, host[1:-1])
     if ":" in host:
         raise ToolsError(f"{endpoint!r}: an IPv6 address stands in brackets, as in tcp://[::1]:9940")
     if not _HOST.fullmatch(host):
         raise ToolsError(f"{endpoint!r}: {host!r} is no name of a host")
+    return None
+
+
+def _check_ipv6(endpoint: str, host: str) -> None:
+    try:
+        ipaddress.IPv6Address(host)
+    except ValueError as exc:
+        raise ToolsError(f"{endpoint!r}: {host!r} is no IPv6 address") from exc
 
 
 def _check_path(endpoint: str, path: str) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import zmq
 
+from ..exceptions import ToolsError
 from .address import check_connect
 from .curve import Gatekeeper
 from .monitor import Event, Monitor
@@ -132,7 +133,10 @@ class _Outlet:
     def open(self, endpoint: str, *, connect: bool) -> None:
         if connect:
             check_connect(endpoint)
-            self._socket.connect(endpoint)
+            try:
+                self._socket.connect(endpoint)
+            except zmq.ZMQError as exc:
+                raise ToolsError(f"{endpoint!r}: {exc.strerror}") from exc
             self.endpoints.append(last_endpoint(self._socket))
         else:
             self.endpoints.append(bind(self._socket, endpoint))
