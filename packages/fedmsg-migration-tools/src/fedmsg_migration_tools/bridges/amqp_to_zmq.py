@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """The bridge from AMQP to ZeroMQ: what reaches ``amq.topic`` reaches those who listen over ZeroMQ, as fedmsg sends it.
 
-A message is acknowledged when it was handed to libzmq, and not before. Those who subscribe are counted; one that does
-not keep up loses messages beyond its high-water mark, and slows nobody.
+A message is acknowledged when it was handed to libzmq, and not before. Here is how messages get from the queue to
+:mod:`.outlet`, in order, and what becomes of those that cannot.
 """
 
 from __future__ import annotations
@@ -13,20 +13,16 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from fedora_messaging.exceptions import BadDeclaration
-
-from ..exceptions import Reason, Unbridgeable
-from ..fedmsg import setaside, translation, values
+from ..exceptions import Unbridgeable
+from ..fedmsg import setaside, values
 from ..fedmsg.marks import headers_bear_mark
 from ..figures import Gauge
 from ..progress import Progress
-from ..sockets import Broadcaster
 from . import service
 from .complaints import Complaints
+from .declaring import DURABLE, declare
 from .inorder import InOrder
-from .keys import server_keys
-from .replaying import Replaying
-from .signing import signer
+from .outlet import TITLE, Frames, Outlet
 from .tally import Shown, Tally
 
 if TYPE_CHECKING:
@@ -35,25 +31,20 @@ if TYPE_CHECKING:
     from fedora_messaging.aio import Session
     from fedora_messaging.deliveries import Delivery
     from fedora_messaging.exceptions import BaseException as LibraryError
-    from fedora_messaging.transports.base import Incoming
 
     from ..config import AmqpToZmq as Settings
     from ..config import Config
-    from ..fedmsg.signing import Signer
     from ..figures import Figures
 
 __all__ = ["AmqpToZmq", "run"]
 
 _log = logging.getLogger(__name__)
 
-TITLE = "amqp_to_zmq"
 _BATCH = 64  # messages stored for replay, and sent, at a time
 _TURN = 256  # messages between two turns of the loop
 _SHARE = 4  # messages that a thread signs at a time
 _RETRY = 5.0  # seconds until a message comes back that could not even be set aside
 _POLL = 0.05  # seconds between two looks for a peer
-
-_DURABLE = {"durable": True, "auto_delete": False, "exclusive": False, "arguments": {}}
 
 
 class _Leaving:
@@ -85,28 +76,17 @@ class AmqpToZmq:
         self._settings = settings
         self._quarantine = quarantine
         self._session = session
-        self._bridge = f"{TITLE}@{settings.name}"
+        self._outlet = Outlet(settings)
         self._tally = Tally(TITLE, "handed to ZeroMQ")
         self.progress = Progress(settings.progress_timeout, time.monotonic())
         self.figures: Figures = Shown(self._tally, self._gauges, self._ready)
-        self._signer = signer(settings.signing)
-        self._replaying = Replaying.of(settings.replay)
-        self._broadcaster = Broadcaster(
-            settings.publish_endpoint,
-            connect=settings.remote_publish,
-            high_water_mark=settings.high_water_mark,
-            linger=settings.linger,
-            curve=server_keys(settings.curve),
-            curve_endpoints=() if settings.curve is None else settings.curve.endpoints,
-        )
-        self._signing: InOrder[_Leaving, tuple[bytes, bytes] | Unbridgeable] | None = None
-        if self._signer is not None:
-            self._signing = InOrder(self._sign, self._signed, threads=settings.signing.threads, share=_SHARE)
-        self._sent = 0  # the counter ``i`` of this process
+        self._complaints = Complaints()
+        self._signing: InOrder[_Leaving, Frames | Unbridgeable] | None = None
+        if self._outlet.signs:
+            self._signing = InOrder(self._frames, self._made, threads=settings.signing.threads, share=_SHARE)
         self._batch: list[_Leaving] = []
         self._flushing = False
-        self._in_hand = 0
-        self._complaints = Complaints()
+        self._in_hand = 0  # messages taken from the queue and not settled
         self._consuming = False
         self._ended = asyncio.Event()
         self._stopping = False
@@ -115,26 +95,23 @@ class AmqpToZmq:
 
     async def work(self) -> None:
         """Consume, and send."""
-        self._broadcaster.attach()
-        if self._replaying is not None:
-            self._replaying.attach()
+        self._outlet.attach()
         settings = self._settings
         _log.info(
-            "Bridging from the exchange %s, topics %s, by the queue %s, to ZeroMQ at %s%s",
+            "Bridging from the exchange %s, topics %s, by the queue %s, to ZeroMQ at %s",
             settings.exchange,
             ", ".join(settings.topics),
             settings.queue,
-            ", ".join(self._broadcaster.endpoints),
-            "" if self._signer is None else f", signed by {self._signer.name}",
+            self._outlet.describe(),
         )
-        await self._declare()
+        await declare(self._session, quarantine=self._quarantine)
         await asyncio.sleep(settings.subscriber_grace)  # for those who listened before a restart
         bindings = [
             {"queue": settings.queue, "exchange": settings.exchange, "routing_keys": list(settings.topics)}
         ]
         self._consuming = True
         try:
-            async with self._session.deliveries(bindings, {settings.queue: _DURABLE}, raw=True) as deliveries:
+            async with self._session.deliveries(bindings, {settings.queue: DURABLE}, raw=True) as deliveries:
                 seen = 0
                 async for delivery in deliveries:
                     seen += 1
@@ -147,19 +124,11 @@ class AmqpToZmq:
         finally:
             self._ended.set()
 
-    async def _declare(self) -> None:
-        """The quarantine; the library declares the rest when it begins to consume."""
-        queues = {self._quarantine: _DURABLE}
-        try:
-            await self._session.declare(queues=queues, passive=True)
-        except BadDeclaration:
-            await self._session.declare(queues=queues)
-
     async def _peer(self) -> bool:
         """Wait until the relay that is published to is there: without one, what is sent is lost. False at the end."""
-        while not self._broadcaster.peers and not self._stopping:
+        while not self._outlet.peers and not self._stopping:
             await asyncio.sleep(_POLL)
-        return bool(self._broadcaster.peers)
+        return bool(self._outlet.peers)
 
     async def _finish(self) -> None:
         """Let what is in hand be sent and acknowledged, while it still can be."""
@@ -169,8 +138,7 @@ class AmqpToZmq:
 
     def reload(self) -> None:
         """Certificate and key may have been renewed."""
-        if self._signer is not None:
-            self._signer = signer(self._settings.signing)
+        self._outlet.reload()
 
     async def stop(self) -> None:
         """Finish what is in hand, return the rest to the queue, and let what was sent leave."""
@@ -180,9 +148,7 @@ class AmqpToZmq:
             await self._ended.wait()
         if self._signing is not None:
             self._signing.close()
-        if self._replaying is not None:
-            self._replaying.close()
-        self._broadcaster.close()
+        self._outlet.close()
 
     # one message
 
@@ -197,7 +163,9 @@ class AmqpToZmq:
             return
         self._in_hand += 1
         try:
-            envelope = self._translate(incoming, headers)
+            envelope = self._outlet.envelope(
+                incoming.topic, incoming.properties.message_id, headers, incoming.body
+            )
         except Unbridgeable as fault:
             self._set_aside(delivery, fault)
             return
@@ -205,29 +173,16 @@ class AmqpToZmq:
         if self._signing is not None:
             self._signing.give([leaving])
         else:
-            self._signed(leaving, _frames(envelope))
+            self._made(leaving, self._frames(leaving))
 
-    def _translate(self, incoming: Incoming, headers: Mapping[str, Any]) -> dict[str, Any]:
-        envelope = translation.to_envelope(
-            incoming.topic,
-            incoming.properties.message_id,
-            headers,
-            incoming.body,
-            i=self._sent + 1,
-            now=time.time(),
-            bridge=self._bridge,
-        )
-        # Numbered only now that it can cross: whoever listens takes a gap for a lost message.
-        self._sent += 1
-        if self._replaying is not None:
-            envelope["seq_id"] = self._replaying.next_seq()
-        return envelope
+    def _frames(self, leaving: _Leaving) -> Frames | Unbridgeable:
+        """In a thread, where messages are signed."""
+        try:
+            return self._outlet.frames(leaving.envelope)
+        except Unbridgeable as fault:
+            return fault
 
-    def _sign(self, leaving: _Leaving) -> tuple[bytes, bytes] | Unbridgeable:
-        """In a thread."""
-        return _frames(leaving.envelope, self._signer)
-
-    def _signed(self, leaving: _Leaving, frames: tuple[bytes, bytes] | Unbridgeable) -> None:
+    def _made(self, leaving: _Leaving, frames: Frames | Unbridgeable) -> None:
         """It can be sent: with others, so that they are stored for replay in one go."""
         if isinstance(frames, Unbridgeable):
             self._set_aside(leaving.delivery, frames)
@@ -244,15 +199,16 @@ class AmqpToZmq:
         """Store, hand to libzmq, acknowledge: in this order."""
         self._flushing = False
         batch, self._batch = self._batch, []
-        if self._replaying is not None and batch:
-            self._replaying.keep([(leaving.envelope, leaving.frames) for leaving in batch])
+        self._outlet.send([(leaving.envelope, leaving.frames) for leaving in batch])
+        now = time.time()
         for leaving in batch:
-            self._broadcaster.send(leaving.frames)
             leaving.delivery.ack()
             self._tally.bridged.add(1, self._tally.application(leaving.topic))
-            self._tally.lag.observe(max(0.0, time.time() - leaving.envelope["timestamp"]))
+            self._tally.lag.observe(max(0.0, now - leaving.envelope["timestamp"]))
         self._in_hand -= len(batch)
         self.progress.moved(time.monotonic())
+
+    # what cannot cross
 
     def _set_aside(self, delivery: Delivery, fault: Unbridgeable) -> None:
         incoming = delivery.incoming
@@ -260,9 +216,9 @@ class AmqpToZmq:
             reason=fault.reason,
             detail=fault.detail,
             received_at=time.time(),
-            bridge=self._bridge,
+            bridge=self._outlet.bridge,
             direction=TITLE,
-            frames=(incoming.topic.encode(), incoming.body),
+            frames=(incoming.topic.encode(errors="surrogatepass"), incoming.body),
             properties={
                 "message_id": incoming.properties.message_id,
                 "headers": values.as_json(incoming.properties.headers or {}),
@@ -304,7 +260,7 @@ class AmqpToZmq:
         said = {
             "in_hand": self._in_hand,
             "consuming": self._session.statistics.consuming,
-            "subscribers": self._broadcaster.peers,
+            "subscribers": self._outlet.peers,
         }
         if idle is None:
             return True, said
@@ -312,37 +268,13 @@ class AmqpToZmq:
 
     def summary(self) -> str:
         """What was done since the last one."""
-        return self._tally.summary(in_hand=self._in_hand, subscribers=self._broadcaster.peers)
+        return self._tally.summary(in_hand=self._in_hand, subscribers=self._outlet.peers)
 
     def _gauges(self) -> Iterator[Gauge]:
-        yield Gauge.of("amqp_to_zmq_in_hand", "Messages taken from the queue and not settled.", self._in_hand)
-        yield Gauge.of("amqp_to_zmq_subscribers", "Sockets that are connected.", self._broadcaster.peers)
-        yield Gauge.of(
-            "amqp_to_zmq_consuming",
-            "1 while messages are being consumed.",
-            self._session.statistics.consuming,
-        )
-        yield Gauge(
-            "amqp_to_zmq_subscriptions",
-            "Subscriptions by topic prefix; the empty one is to everything.",
-            ("prefix",),
-            {
-                (name.decode(errors="replace"),): count
-                for name, count in dict(self._broadcaster.prefixes).items()
-            },
-        )
-        if self._replaying is not None:
-            yield from self._replaying.gauges()
-
-
-def _frames(envelope: dict[str, Any], signer: Signer | None = None) -> tuple[bytes, bytes] | Unbridgeable:
-    """The frames, or why there are none: what can be read can be nested too deeply to be written in an envelope."""
-    try:
-        return translation.frames(envelope if signer is None else signer.sign(envelope))
-    except Unbridgeable as fault:
-        return fault
-    except ValueError as error:
-        return Unbridgeable(Reason.JSON, f"it cannot be signed: {error}")
+        consuming = self._session.statistics.consuming
+        yield Gauge.of(f"{TITLE}_in_hand", "Messages taken from the queue and not settled.", self._in_hand)
+        yield Gauge.of(f"{TITLE}_consuming", "1 while messages are being consumed.", consuming)
+        yield from self._outlet.gauges()
 
 
 def run(config: Config, *, amqp_url: str | None = None) -> None:

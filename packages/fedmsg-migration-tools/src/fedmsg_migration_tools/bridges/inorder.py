@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: MIT
 """Work that threads do for the event loop, handed back in the order in which it was given.
 
-For RSA: ``cryptography`` lets go of the interpreter's lock while it computes, so threads use all cores.
+For RSA, which :mod:`..fedmsg.rsa_sha1` computes without the interpreter's lock, so that threads use all cores.
 """
 
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Generic, TypeVar
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
 __all__ = ["InOrder"]
+
+_SWITCH = 0.0005  # seconds
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -38,6 +41,8 @@ class InOrder(Generic[T, R]):
         self._done = done
         self._share = share
         self._loop = asyncio.get_running_loop()
+        # A thread that wants the lock back waits for this long, and a signature takes less: 5 ms is the default.
+        sys.setswitchinterval(min(sys.getswitchinterval(), _SWITCH))
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix="signatures")
         self._given: deque[Future[list[tuple[T, R]]]] = deque()
         self._waking = False

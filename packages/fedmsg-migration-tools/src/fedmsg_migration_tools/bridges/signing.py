@@ -5,7 +5,6 @@ it is needed: it takes 20 MB.
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING
 
 from ..exceptions import ToolsError
@@ -16,8 +15,6 @@ if TYPE_CHECKING:
 
 __all__ = ["signer", "validator"]
 
-_log = logging.getLogger(__name__)
-
 
 def validator(settings: Signatures) -> Validator | None:
     """What checks signatures, or None when they are not to be checked. Raises ``ToolsError``."""
@@ -26,7 +23,7 @@ def validator(settings: Signatures) -> Validator | None:
     from ..fedmsg.policy import Policy  # noqa: PLC0415
     from ..fedmsg.signing import Validator  # noqa: PLC0415
 
-    _say_sha1_problem()
+    _refuse_without_sha1()
     return Validator(settings.ca, settings.crl, Policy(settings.routing_policy, settings.nitpicky))
 
 
@@ -36,15 +33,16 @@ def signer(settings: Signing) -> Signer | None:
         return None
     from ..fedmsg.signing import Signer  # noqa: PLC0415
 
-    _say_sha1_problem()
+    _refuse_without_sha1()
     files = settings.files()
     if files is None:
         raise ToolsError("signing: name certificate and key, or certname")
     return Signer.load(*files)
 
 
-def _say_sha1_problem() -> None:
+def _refuse_without_sha1() -> None:
+    """Where the system forbids SHA-1, every signature would be taken for a bad one."""
     from ..fedmsg.signing import sha1_problem  # noqa: PLC0415
 
     if problem := sha1_problem():
-        _log.error("%s", problem)
+        raise ToolsError(problem)
