@@ -219,11 +219,12 @@ publish_endpoint = "{publish}"
 
     @contextlib.contextmanager
     def channel(self) -> Iterator[Any]:
-        """A channel of plain pika, with the exchange ``zmq.topic`` declared as the bridge declares it."""
+        """A channel of plain pika, with exchange and quarantine declared as the bridges declare them."""
         connection = pika.BlockingConnection(pika.URLParameters(self.url))
         try:
             opened = connection.channel()
             opened.exchange_declare("zmq.topic", "topic", durable=True)
+            opened.queue_declare("zmq.quarantine", durable=True)
             yield opened
         finally:
             connection.close()

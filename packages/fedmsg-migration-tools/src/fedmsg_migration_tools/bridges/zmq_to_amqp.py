@@ -133,8 +133,12 @@ class ZmqToAmqp:
     def reload(self) -> None:
         """Endpoints, CA and CRL may have changed."""
         self._intake.reload()
-        if self._validator is not None:
-            self._validator.refresh()
+        self._look_for_certificates()
+
+    def _look_for_certificates(self) -> None:
+        """A new CA or CRL may be what messages wait for."""
+        if self._validator is not None and self._validator.refresh():
+            self._reopen.set()
 
     async def stop(self) -> None:
         """Take what has arrived, wait a moment for confirms, and leave the rest in the spool.
@@ -329,6 +333,8 @@ class ZmqToAmqp:
             self._intake.stop_reading(str(error))
         self._outbox.flush()
         self.progress.wait(now, self._outbox.waiting)
+        if self._closed is not None:
+            self._look_for_certificates()
         self._pump()
 
     def _ready(self) -> tuple[bool, Mapping[str, Any]]:
