@@ -155,6 +155,7 @@ class Outbox:
             gone = {item.position for item in due}
             self._parked = [(when, item) for when, item in self._parked if item.position not in gone]
         if self._spool.deferred and len(due) < limit:
+            self.flush()  # what is settled must not be found again
             entries = self._spool.due(now, limit + len(self._returned))  # which still has those
             entries = [entry for entry in entries if entry.position not in self._returned]
             fresh = self._counted(entries[: limit - len(due)], since, spooled=True)

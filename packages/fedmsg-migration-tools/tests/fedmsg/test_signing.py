@@ -46,7 +46,7 @@ MESSAGE: dict[str, Any] = {
     "username": "app",
 }
 NAME = "app-valid.example.org"
-DATA = Path(__file__).parents[3] / "tests" / "data" / "real-fedmsg-messages.jsonl"
+DATA = Path(__file__).parents[4] / "tests" / "data" / "real-fedmsg-messages.jsonl"
 
 
 @pytest.fixture(scope="module")

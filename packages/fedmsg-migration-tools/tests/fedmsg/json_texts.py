@@ -9,7 +9,7 @@ from pathlib import Path
 from hypothesis import strategies as st
 
 #: Real messages of Fedora's bus: the text of each envelope.
-REAL = (Path(__file__).parents[3] / "tests" / "data" / "real-fedmsg-messages.jsonl").read_bytes().splitlines()
+REAL = (Path(__file__).parents[4] / "tests" / "data" / "real-fedmsg-messages.jsonl").read_bytes().splitlines()
 
 _blanks = st.sampled_from(["", "", "", " ", "\n", "\t", " \r\n"])
 _numbers = st.one_of(

@@ -79,5 +79,5 @@ def test_all_headers_of_ours_begin_alike_and_are_explained() -> None:
     names = {own[name] for name in own.keys() - {"TYPE_CHECKING", "BRIDGE_USER", "PREFIX"}}
     assert len(names) == 14
     assert all(name.startswith(marks.PREFIX) for name in names)
-    page = (Path(__file__).parents[3] / "docs" / "reference" / "bridge-wire.md").read_text()
+    page = (Path(__file__).parents[4] / "docs" / "reference" / "bridge-wire.md").read_text()
     assert names <= set(re.findall(r"`(fedmsg_\w+)`", page))
