@@ -20,9 +20,12 @@ from rich.console import Console
 
 from fedora_messaging.private_node import PrivateNode
 
-from . import limit, machine, peer, plot, report, table
-from .measure import ROOT, Course, MeasureError, Sample, measure
-from .plan import SCENARIOS, Probe, Role, Scenario, Task
+from . import limit, machine, peer, plot, plot_bridges, report, table
+from .course import ROOT, Course
+from .measure import Sample, measure
+from .plan import SCENARIOS
+from .processes import MeasureError
+from .terms import Contestant, Probe, Role, Scenario
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -53,9 +56,9 @@ def scenarios(only: Sequence[str] | None, quick: bool) -> list[Scenario]:
 
 
 def _shortened(scenario: Scenario) -> Scenario:
-    contestants: Mapping[Role, Task | Probe] = {
-        role: task.shortened(QUICK_DIVISOR) if isinstance(task, Task) else task
-        for role, task in scenario.contestants.items()
+    contestants: Mapping[Role, Contestant] = {
+        role: one if isinstance(one, Probe) else one.shortened(QUICK_DIVISOR)
+        for role, one in scenario.contestants.items()
     }
     return replace(scenario, contestants=contestants)
 
@@ -73,7 +76,7 @@ class Run:
         """Compile all bytecode and load it once, and let the broker run a little; nothing is kept."""
         for scenario in chosen:
             for role, contestant in scenario.contestants.items():
-                if isinstance(contestant, Probe) or role is Role.LIMIT:
+                if role is not Role.RSA and (isinstance(contestant, Probe) or role is Role.LIMIT):
                     self._sample(scenario, role)
 
     def round(self, chosen: Sequence[Scenario]) -> None:
@@ -101,39 +104,45 @@ def main(argv: Sequence[str] | None = None) -> int:
     console = Console()
     chosen = scenarios(asked.only, asked.quick)
     rounds = asked.rounds or (QUICK_ROUNDS if asked.quick else ROUNDS)
-    peer_python = peer.python()
+    peer_python, old_python = peer.python(), peer.old_tools()
     begun = time.monotonic()
     with tempfile.TemporaryDirectory() as folder, PrivateNode(plugins=()) as node:
-        course = Course(node.amqp_url, peer_python, Path(folder))
+        course = Course(node, peer_python, old_python, Path(folder))
         with limit.Bare(node.amqp_url) as bare:
-            facts = machine.facts(bare.version, peer_python)
+            facts = machine.facts(bare.version, peer_python, old_python)
         run = Run(course, console)
         with console.status("warming up") as status:
             run.warm_up(chosen)
             for number in range(1, rounds + 1):
                 status.update(f"round {number} of {rounds}")
-                run.round(chosen)
+                run.round([one for one in chosen if number <= (one.rounds or rounds)])
     facts |= {"rounds": rounds, "quick": asked.quick, "seconds": round(time.monotonic() - begun)}
     rows = report.rows(run.samples, [scenario.name for scenario in chosen])
     write(run, rows, facts, asked.output)
     show(console, rows)
     folder = asked.output
-    console.print(f"{facts['seconds']} s; see {folder}/bench.png and bench.json", highlight=False)
+    console.print(f"{facts['seconds']} s; see {folder}", highlight=False)
     return 0
 
 
 def write(run: Run, rows: Sequence[report.Row], facts: Mapping[str, object], folder: Path) -> None:
-    """Leave ``bench.json`` and ``bench.png`` in ``folder``."""
+    """Leave ``bench.json``, and ``bench.png`` and ``bridges.png``, in ``folder``."""
     folder.mkdir(parents=True, exist_ok=True)
     data = report.as_json(run.samples, rows, facts, run.errors)
     (folder / "bench.json").write_text(json.dumps(data, indent=1))
     subtitle = f"RabbitMQ {facts['rabbitmq']}, Python {facts['python']}, {facts['cores']} cores for broker and client"
-    plot.draw(rows, folder / "bench.png", subtitle)
+    if library := report.of_libraries(rows):
+        plot.draw(library, folder / "bench.png", subtitle)
+    if bridges := report.of_bridges(rows):
+        plot_bridges.draw(bridges, folder / "bridges.png", subtitle)
 
 
 def show(console: Console, rows: Sequence[report.Row]) -> None:
-    """Print the table, and what to know of it."""
-    console.print(table.table(rows))
+    """Print the tables, and what to know of them."""
+    for peers, some in (("3.9.1", report.of_libraries(rows)), ("0.1.2", report.of_bridges(rows))):
+        if some:
+            console.print(table.table(some, peers))
+            console.print()
     for note in table.notes(rows):
         console.print(note, highlight=False, markup=False)
     console.print(f"[bold]{report.closing(rows)}", highlight=False)

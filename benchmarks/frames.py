@@ -26,6 +26,7 @@ CONNECTION_OPEN, CONNECTION_OPEN_OK = (10, 40), (10, 41)
 CONNECTION_CLOSE, CONNECTION_CLOSE_OK = (10, 50), (10, 51)
 CHANNEL_OPEN, CHANNEL_OPEN_OK = (20, 10), (20, 11)
 CONFIRM_SELECT, CONFIRM_SELECT_OK = (85, 10), (85, 11)
+EXCHANGE_DECLARE, EXCHANGE_DECLARE_OK = (40, 10), (40, 11)
 QUEUE_DECLARE, QUEUE_DECLARE_OK = (50, 10), (50, 11)
 QUEUE_BIND, QUEUE_BIND_OK = (50, 20), (50, 21)
 QUEUE_PURGE, QUEUE_PURGE_OK = (50, 30), (50, 31)
@@ -140,6 +141,12 @@ def _content_header(size: int, headers: Mapping[str, str | int], message_id: str
         + b"\x02"
         + short_string(message_id)
     )
+
+
+def declare_exchange(name: str) -> bytes:
+    """``exchange.declare`` of a durable topic exchange on channel 1."""
+    names = short_string(name) + short_string("topic")
+    return method(EXCHANGE_DECLARE, 1, struct.pack(">H", 0) + names + bytes([DURABLE]) + table({}))
 
 
 def declare_queue(name: str, *, passive: bool = False) -> bytes:

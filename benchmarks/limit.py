@@ -92,6 +92,10 @@ class Bare:
         ):
             pass
 
+    def timeout(self, seconds: float | None) -> None:
+        """How long to wait for bytes from the broker; ``TimeoutError`` after that."""
+        self._socket.settimeout(seconds)
+
     def send(self, data: bytes) -> None:
         """All of ``data``."""
         self._socket.sendall(data)
@@ -126,16 +130,22 @@ class Bare:
         """Let the broker confirm what is published from here on."""
         self.call(frames.method(frames.CONFIRM_SELECT, 1, b"\0"), frames.CONFIRM_SELECT_OK)
 
-    def prepare_queue(self) -> None:
-        """The benchmark's durable queue, bound and empty."""
-        self.call(frames.declare_queue(payload.QUEUE), frames.QUEUE_DECLARE_OK)
-        bind = frames.bind_queue(payload.QUEUE, payload.EXCHANGE, payload.TOPIC)
-        self.call(bind, frames.QUEUE_BIND_OK)
-        self.call(frames.purge_queue(payload.QUEUE), frames.QUEUE_PURGE_OK)
+    def prepare_queue(self, exchange: str = payload.EXCHANGE, queue: str = payload.QUEUE) -> None:
+        """A durable queue, bound and empty; the exchange is made if the broker has none of that name."""
+        if not exchange.startswith("amq."):
+            self.call(frames.declare_exchange(exchange), frames.EXCHANGE_DECLARE_OK)
+        self.call(frames.declare_queue(queue), frames.QUEUE_DECLARE_OK)
+        self.call(frames.bind_queue(queue, exchange, payload.TOPIC), frames.QUEUE_BIND_OK)
+        self.purge(queue)
 
-    def queue_counts(self) -> tuple[int, int]:
+    def purge(self, queue: str = payload.QUEUE) -> int:
+        """Empty the queue; how many messages that were."""
+        ok = self.call(frames.purge_queue(queue), frames.QUEUE_PURGE_OK)
+        return int.from_bytes(ok[-4:])
+
+    def queue_counts(self, queue: str = payload.QUEUE) -> tuple[int, int]:
         """How many messages wait in the queue, and how many consumers it has."""
-        ok = self.call(frames.declare_queue(payload.QUEUE, passive=True), frames.QUEUE_DECLARE_OK)
+        ok = self.call(frames.declare_queue(queue, passive=True), frames.QUEUE_DECLARE_OK)
         messages, consumers = struct.unpack(">II", ok[-8:])
         return messages, consumers
 
@@ -218,8 +228,39 @@ def take_deliveries(bare: Bare, last: int) -> int:
     return tag
 
 
-def fill_queue(bare: Bare, count: int, window: int = 1000) -> None:
+def delivered(bare: Bare, count: int) -> dict[int, float]:
+    """When each of ``count`` messages, by its number, was delivered; the consumer is there already."""
+    got_at: dict[int, float] = {}
+    tag = 0
+    while len(got_at) < count:
+        received = bare.receive()
+        now = time.perf_counter()
+        for kind, content in received:
+            if kind == frames.METHOD:
+                tag = frames.delivery_tag(content)
+            for number in payload.numbers(content):  # in the header, or in the body where the id is another
+                got_at.setdefault(number, now)
+        if received and kind == frames.BODY:
+            bare.send(frames.ack(tag))
+    return got_at
+
+
+def paced(bare: Bare, count: int, rate: int, warm_up: int) -> dict[str, float]:
+    """From the send of one message to its delivery to a consumer, ``rate`` times a second. One process does both."""
+    bare.call(frames.consume(payload.QUEUE), frames.BASIC_CONSUME_OK)
+    messages = encode_messages(warm_up + count)
+    seconds: list[float] = []
+    begun = time.perf_counter()
+    for number, message in enumerate(messages):
+        time.sleep(max(0.0, begun + number / rate - time.perf_counter()))
+        sent_at = time.perf_counter()
+        bare.send(message)
+        seconds += [got_at - sent_at for got_at in delivered(bare, 1).values()]
+    return {"messages": count, "handled": 0} | latencies(seconds[warm_up:])
+
+
+def fill_queue(bare: Bare, count: int, queue: str = payload.QUEUE, window: int = 1000) -> None:
     """Empty the queue and put ``count`` messages there."""
-    bare.prepare_queue()
+    bare.prepare_queue(queue=queue)
     bare.confirms()
     send_within_window(bare, encode_messages(count), window)

@@ -23,10 +23,13 @@ RELEVANT = (
     "blinker",
     "click",
     "uvloop",
+    "fedmsg-migration-tools",
+    "pyzmq",
+    "cryptography",
 )
 
 
-def facts(rabbitmq: str, peer_python: Path) -> dict[str, object]:
+def facts(rabbitmq: str, peer_python: Path, old_python: Path) -> dict[str, object]:
     """JSON data, fit to be published."""
     return {
         "rabbitmq": rabbitmq,
@@ -39,6 +42,7 @@ def facts(rabbitmq: str, peer_python: Path) -> dict[str, object]:
         "load_before": os.getloadavg()[0],
         "ours": [line for line in _installed(None) if line.partition("==")[0].lower() in RELEVANT],
         "peer": _installed(peer_python),
+        "old_tools": _installed(old_python),
     }
 
 

@@ -2,7 +2,7 @@
 """Runs contestants, each in a process of its own, and checks that they did what they claim.
 
 A publisher's messages must all stand in the queue afterwards, a consumer's must all be gone from it, and nothing
-else: a contestant that is fast because it loses, repeats or leaves messages fails.
+else: a contestant that is fast because it loses, repeats or leaves messages fails. Bridges are in ``bridges``.
 """
 
 from __future__ import annotations
@@ -10,27 +10,27 @@ from __future__ import annotations
 import json
 import os
 import resource
-import signal
 import subprocess
-import sys
 import time
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from . import limit, payload
-from .plan import Probe, Role, Scenario, Task
+from . import bridges, limit
+from .processes import MeasureError, memory, running
+from .terms import Crossing, Probe, Role, Scenario, Task
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
-ROOT = Path(__file__).parent.parent
+    from .course import Course
+
 TASK_SECONDS = 120
 #: What an idle consumer gets to come to rest after it has registered.
 REST_SECONDS = 1.0
 #: How long the broker may take to put back what a consumer held when it left.
 RETURN_SECONDS = 5.0
+#: How long openssl computes each of its figures.
+RSA_SECONDS = 2
 
 IMPORT_SNIPPET = """
 import time
@@ -42,59 +42,39 @@ print(time.perf_counter() - begun)
 Sample = dict[str, float]
 
 
-class MeasureError(Exception):
-    """A contestant failed, or did not do what it was measured for."""
-
-
-@dataclass(frozen=True)
-class Course:
-    """Where it is run: the broker, the peer's interpreter, and a folder for the configuration."""
-
-    amqp_url: str
-    peer_python: Path
-    folder: Path
-
-    def python(self, role: Role) -> Path:
-        """The interpreter that runs ``role``."""
-        return self.peer_python if role is Role.PEER else Path(sys.executable)
-
-    def environment(self, prefetch: int) -> dict[str, str]:
-        """This process's environment, with the configuration that all contestants read."""
-        path = self.folder / f"prefetch-{prefetch}.toml"
-        path.write_text(configuration(self.amqp_url, prefetch))
-        return os.environ | {"PYTHONPATH": str(ROOT), "FEDORA_MESSAGING_CONF": str(path)}
-
-
-def configuration(amqp_url: str, prefetch: int) -> str:
-    """The contestants' configuration: one durable queue, bound to the one topic."""
-    return f"""amqp_url = "{amqp_url}"
-[queues.{payload.QUEUE}]
-durable = true
-auto_delete = false
-exclusive = false
-arguments = {{}}
-[[bindings]]
-queue = "{payload.QUEUE}"
-exchange = "{payload.EXCHANGE}"
-routing_keys = ["{payload.TOPIC}"]
-[qos]
-prefetch_count = {prefetch}
-prefetch_size = 0
-"""
-
-
 def measure(course: Course, scenario: Scenario, role: Role) -> Sample:
     """One sample of one contestant. Raises :class:`MeasureError`."""
     contestant = scenario.contestants[role]
+    if isinstance(contestant, Crossing):
+        return bridges.measure(course, contestant, role)
     environment = course.environment(scenario.prefetch)
-    python = course.python(role)
     if isinstance(contestant, Task):
         return _run_task(course, contestant, role, environment)
-    if contestant is Probe.IMPORT:
+    return _probe(course, contestant, course.python(role), environment)
+
+
+def _probe(course: Course, probe: Probe, python: Path, environment: Mapping[str, str]) -> Sample:
+    if probe is Probe.IMPORT:
         return {"seconds": float(_output([str(python), "-c", IMPORT_SNIPPET], environment))}
-    if contestant is Probe.HELP:
-        return time_command([str(python.with_name("fedora-messaging")), "--help"], environment)
-    return idle_consumer(course, [str(python.with_name("fedora-messaging"))], environment)
+    command = [str(python.with_name("fedora-messaging"))]
+    if probe is Probe.HELP:
+        return time_command([*command, "--help"], environment)
+    if probe is Probe.IDLE:
+        return idle_consumer(course, command, environment)
+    signed, verified = rsa_speed(_output(rsa_command(), environment))
+    return {"rate": signed if probe is Probe.SIGN else verified}
+
+
+def rsa_command() -> list[str]:
+    """RSA with 2048 bits on all cores."""
+    cores = str(len(os.sched_getaffinity(0)))
+    return ["openssl", "speed", "-seconds", str(RSA_SECONDS), "-multi", cores, "rsa2048"]
+
+
+def rsa_speed(line: str) -> tuple[float, float]:
+    """Signatures made and checked in a second, from the last line that ``openssl speed`` prints."""
+    signed, verified = line.split()[-2:]
+    return float(signed), float(verified)
 
 
 def _run_task(course: Course, task: Task, role: Role, environment: Mapping[str, str]) -> Sample:
@@ -159,7 +139,7 @@ def idle_consumer(course: Course, command: list[str], environment: Mapping[str, 
     arguments = ["consume", "--callback", "fedora_messaging.example:printer"]
     with limit.Bare(course.amqp_url) as bare:
         bare.prepare_queue()
-        with _running([*command, *arguments], environment) as process:
+        with running([*command, *arguments], environment) as process:
             deadline = time.monotonic() + TASK_SECONDS
             while bare.queue_counts()[1] == 0:
                 if process.poll() is not None or time.monotonic() > deadline:
@@ -167,25 +147,3 @@ def idle_consumer(course: Course, command: list[str], environment: Mapping[str, 
                 time.sleep(0.05)
             time.sleep(REST_SECONDS)
             return memory(Path(f"/proc/{process.pid}/smaps_rollup").read_text())
-
-
-@contextmanager
-def _running(command: list[str], environment: Mapping[str, str]) -> Iterator[subprocess.Popen[bytes]]:
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        yield process
-    finally:
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
-def memory(rollup: str) -> Sample:
-    """Resident and proportional memory in MB (of 1,000,000 bytes), from the text of ``smaps_rollup``."""
-    kibibytes = {
-        line.split(":")[0]: int(line.split()[1]) for line in rollup.splitlines() if line.endswith(" kB")
-    }
-    return {"rss_mb": kibibytes["Rss"] * 1024 / 1e6, "pss_mb": kibibytes["Pss"] * 1024 / 1e6}

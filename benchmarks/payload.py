@@ -4,11 +4,15 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 EXCHANGE = "amq.topic"
+ZMQ_EXCHANGE = "zmq.topic"
 QUEUE = "benchmark"
 TOPIC = "org.fedoraproject.prod.bodhi.update.comment"
+
+NUMBERED = re.compile(rb"5e5b9bd2-7b5c-4ca8-9a0d-([0-9a-f]{12})")
 
 #: As long as the median message of Fedora's bus.
 BODY: dict[str, Any] = {
@@ -46,3 +50,21 @@ def encoded_body() -> bytes:
 def message_id(number: int) -> str:
     """A valid uuid4 for the message ``number``."""
     return f"5e5b9bd2-7b5c-4ca8-9a0d-{number:012x}"
+
+
+def numbers(data: bytes) -> list[int]:
+    """The numbers of the messages whose ids stand in ``data``, in order."""
+    return [int(digits, 16) for digits in NUMBERED.findall(data)]
+
+
+def envelope(number: int) -> dict[str, Any]:
+    """The message ``number`` as fedmsg wraps it, unsigned."""
+    return {
+        "crypto": "x509",
+        "i": number,
+        "msg": BODY,
+        "msg_id": f"2019-{message_id(number)}",
+        "timestamp": 1564513942,
+        "topic": TOPIC,
+        "username": "bodhi",
+    }

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""The peer's own environment: built once, by uv, from the pinned list beside this file."""
+"""The peers' own environments, built once by uv: fedora-messaging 3.9.1 from the pinned list beside this file, and
+fedmsg-migration-tools 0.1.2 from that of the interoperation tests.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.interop import environments
+
 REQUIREMENTS = Path(__file__).with_name("peer-requirements.txt")
+OLD_TOOLS = Path(__file__).parent.parent / "tests" / "interop" / "old-tools-packages.txt"
 ENVIRONMENTS = Path(__file__).parent.parent / ".cache" / "bench"
 
 
@@ -35,6 +40,11 @@ def python() -> Path:
         )
         complete.touch()
     return interpreter
+
+
+def old_tools() -> Path:
+    """The interpreter that has fedmsg-migration-tools 0.1.2 and what it was used with."""
+    return environments.create("old-tools", environments.pins(OLD_TOOLS)).python
 
 
 def _uv(*arguments: str) -> None:

@@ -14,9 +14,9 @@ from matplotlib import pyplot as plt
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from .plan import Bar
 from .report import Row, number
 from .table import what
+from .terms import Bar
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -59,7 +59,7 @@ def draw(rows: Sequence[Row], path: Path, subtitle: str) -> None:
     )
     figure.suptitle(f"fedora-messaging against the limit and against 3.9.1\n{subtitle}", fontsize=12)
     for axis, (shown, scale, title, logarithmic) in zip(axes[:, 0], panels, strict=True):
-        _panel(axis, shown, scale, title, logarithmic=logarithmic)
+        panel(axis, shown, scale, title, logarithmic=logarithmic)
     key = [
         Patch(color=OURS, label="this library"),
         Patch(color=PEER, label="3.9.1 (* what its users do instead)"),
@@ -93,7 +93,8 @@ def _quotient(value: float | None, by: float | None) -> float | None:
     return value / by if value is not None and by else None
 
 
-def _panel(axis: Axes, rows: Sequence[Row], scale: Scale, title: str, *, logarithmic: bool) -> None:
+def panel(axis: Axes, rows: Sequence[Row], scale: Scale, title: str, *, logarithmic: bool) -> None:
+    """Draw a pair of bars for each row."""
     if logarithmic:
         axis.set_xscale("log")
         axis.xaxis.set_major_formatter("{x:g}")

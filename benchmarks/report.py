@@ -3,15 +3,26 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from .plan import FIGURES, SCENARIOS, Bar, Figure, Role, Scenario
+from .plan import FIGURES, SCENARIOS
+from .terms import Bar, Figure, Role, Scenario
 
 #: By scenario and role: the samples of one key's contestants, one mapping a round.
 Samples = Mapping[str, Mapping[Role, Sequence[Mapping[str, float]]]]
 
+AT_LEAST = (Bar.AT_LEAST, Bar.AT_LEAST_OF_LIMIT, Bar.AT_LEAST_OF_LOWER)
+OF_WHAT = {
+    Bar.AT_MOST_OF_LIMIT: "limit",
+    Bar.AT_LEAST_OF_LIMIT: "limit",
+    Bar.AT_LEAST_OF_LOWER: "lower",
+    Bar.AT_MOST_OF_PEER: "3.9.1",
+    Bar.AT_MOST_OF_FIRST: "one",
+}
+Taken = Sequence[Mapping[str, float]]
 TITLES = {scenario.name: scenario for scenario in SCENARIOS}
 
 
@@ -19,7 +30,7 @@ TITLES = {scenario.name: scenario for scenario in SCENARIOS}
 class Row:
     """One figure, measured: medians, None where nobody was measured.
 
-    ``ratio`` is ours to the limit's, or to the peer's where the bound is on that: the median of the rounds' ratios,
+    ``ratio`` is ours to the limit's, or to that of whatever else the bound is on: the median of the rounds' ratios,
     since what else the machine does touches the neighbours in one round alike.
     """
 
@@ -29,6 +40,7 @@ class Row:
     peer: float | None
     ours: float | None
     ratio: float | None = None
+    rsa: float | None = None
 
     @property
     def scenario(self) -> Scenario:
@@ -44,10 +56,10 @@ class Row:
     def kept(self) -> bool | None:
         """Whether the bound is kept; None without a bound, or when it could not be measured."""
         bar = self.figure.bar
-        value = self.ours if bar is Bar.AT_MOST else self.ratio
+        value = self.ours if bar in (Bar.AT_MOST, Bar.AT_LEAST) else self.ratio
         if bar is None or value is None:
             return None
-        return value >= self.figure.bound if bar is Bar.AT_LEAST_OF_LIMIT else value <= self.figure.bound
+        return value >= self.figure.bound if bar in AT_LEAST else value <= self.figure.bound
 
     @property
     def missed(self) -> bool:
@@ -61,26 +73,51 @@ def middle(samples: Samples, scenario: str, role: Role, key: str) -> float | Non
     return median(values) if values else None
 
 
-def middle_ratio(samples: Samples, scenario: str, against: Role, key: str) -> float | None:
-    """The median over the rounds of ours divided by that of ``against`` in the same round."""
-    roles = samples.get(scenario, {})
-    pairs = zip(roles.get(Role.OURS, ()), roles.get(against, ()), strict=False)
-    ratios = [ours[key] / other[key] for ours, other in pairs if key in ours and other.get(key)]
+def middle_ratio(ours: Taken, others: Sequence[Taken], key: str) -> float | None:
+    """The median over the rounds of ours divided by the lowest of the others in the same round."""
+    ratios = [
+        own[key] / lowest
+        for own, *against in zip(ours, *others, strict=False)
+        if key in own and all(key in one for one in against) and (lowest := min(one[key] for one in against))
+    ]
     return median(ratios) if ratios else None
 
 
 def row(samples: Samples, figure: Figure) -> Row:
     """One figure from the samples."""
     name, key = figure.scenario, figure.key
-    limit, narrow, ours = (middle(samples, name, role, key) for role in (Role.LIMIT, Role.NARROW, Role.OURS))
+    limit, narrow, ours, rsa = (
+        middle(samples, name, role, key) for role in (Role.LIMIT, Role.NARROW, Role.OURS, Role.RSA)
+    )
     peer = middle(samples, figure.peer_scenario or name, Role.PEER, key)
-    against = Role.PEER if figure.bar is Bar.AT_MOST_OF_PEER else Role.LIMIT
-    return Row(figure, limit, narrow, peer, ours, middle_ratio(samples, name, against, key))
+    taken = samples.get(name, {})
+    others = [samples.get(other, {}).get(role, ()) for other, role in compared(figure)]
+    return Row(figure, limit, narrow, peer, ours, middle_ratio(taken.get(Role.OURS, ()), others, key), rsa)
+
+
+def compared(figure: Figure) -> list[tuple[str, Role]]:
+    """Whom ours is divided by: scenario and role."""
+    name = figure.scenario
+    if figure.first is not None:
+        return [(figure.first, Role.OURS)]
+    if figure.bar is Bar.AT_LEAST_OF_LOWER:
+        return [(name, Role.LIMIT), (name, Role.RSA)]
+    return [(name, Role.PEER if figure.bar is Bar.AT_MOST_OF_PEER else Role.LIMIT)]
 
 
 def rows(samples: Samples, names: Sequence[str]) -> list[Row]:
     """All figures of the scenarios ``names``."""
     return [row(samples, figure) for figure in FIGURES if figure.scenario in names]
+
+
+def of_bridges(measured: Sequence[Row]) -> list[Row]:
+    """The rows of bridges."""
+    return [one for one in measured if one.scenario.of_bridges]
+
+
+def of_libraries(measured: Sequence[Row]) -> list[Row]:
+    """The others."""
+    return [one for one in measured if not one.scenario.of_bridges]
 
 
 def missed(measured: Sequence[Row]) -> list[Row]:
@@ -96,8 +133,10 @@ def number(key: str, value: float | None) -> str:
         return f"{value:,.0f}/s"
     if key == "seconds":
         return f"{value * 1000:,.0f} ms"
-    if key == "rss_mb":
+    if key.endswith("_mb"):
         return f"{value:.3g} MB"
+    if key == "arrived":
+        return f"{math.floor(value * 1000) / 10:g} %"
     return f"{value:,.0f} µs" if value >= 10 else f"{value:.1f} µs"
 
 
@@ -105,10 +144,10 @@ def bound(figure: Figure) -> str:
     """The bound in short; empty where there is none."""
     if figure.bar is None:
         return ""
-    if figure.bar is Bar.AT_MOST:
-        return f"≤ {number(figure.key, figure.bound)}"
-    sign = "≥" if figure.bar is Bar.AT_LEAST_OF_LIMIT else "≤"
-    return f"{sign} {figure.bound:g} x {'3.9.1' if figure.bar is Bar.AT_MOST_OF_PEER else 'limit'}"
+    sign = "≥" if figure.bar in AT_LEAST else "≤"
+    if figure.bar not in OF_WHAT:
+        return f"{sign} {number(figure.key, figure.bound)}"
+    return f"{sign} {figure.bound:g} x {OF_WHAT[figure.bar]}"
 
 
 def verdict(measured: Row) -> str:
@@ -141,6 +180,7 @@ def as_json(
                 "key": one.figure.key,
                 "limit": one.limit,
                 "narrow": one.narrow,
+                "rsa": one.rsa,
                 "peer": one.peer,
                 "peer_scenario": one.figure.peer_scenario or one.figure.scenario,
                 "ours": one.ours,

@@ -8,12 +8,18 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
-from .plan import THREADS, WINDOW, Scenario
+from .plan import THREADS
 from .report import Row, bound, number, verdict
+from .terms import WINDOW, Scenario
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+BRIDGES = (
+    "lower: the limit, or what openssl alone reaches, whichever is lower. one: with one publisher.",
+    "Bridges are measured from outside: CPU and memory of their process, messages in the queue or at a subscriber;",
+    "latency from the publisher's send until a bare consumer has it; its limit is without ZeroMQ and bridge.",
+)
 STYLES = {"ok": "green", "MISSED": "bold red", "FAILED": "bold red"}
 
 
@@ -24,11 +30,11 @@ def what(scenario: Scenario) -> str:
     return scenario.title
 
 
-def table(rows: Sequence[Row]) -> Table:
-    """Under each scenario's title a line for each of its figures; fits into 80 columns."""
+def table(rows: Sequence[Row], peer: str = "3.9.1") -> Table:
+    """Under each scenario's title a line for each of its figures; fits into 80 columns. ``peer`` is its version."""
     made = Table(box=None, padding=(0, 1), pad_edge=False, collapse_padding=True)
     made.add_column("")
-    for name in ("limit", "3.9.1", "ours", "ratio", "bound"):
+    for name in ("limit", peer, "ours", "ratio", "bound"):
         made.add_column(name, justify="right", no_wrap=True)
     made.add_column("")
     for position, row in enumerate(rows):
@@ -66,4 +72,11 @@ def notes(rows: Sequence[Row]) -> list[str]:
         for row in rows
         if row.narrow and row.limit and row.figure.key == "rate"
     ]
+    said += [
+        f"{row.scenario.title}: openssl alone, on all cores, reaches {number('rate', row.rsa)}."
+        for row in rows
+        if row.rsa
+    ]
+    if any(row.scenario.of_bridges for row in rows):
+        said += BRIDGES
     return said

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The limit's tasks; ``task`` is one of ``round_trips``, ``publish``, ``consume``."""
+"""The limit's tasks; ``task`` is one of ``round_trips``, ``publish``, ``consume``, ``paced``."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ TASKS: dict[str, Callable[..., Result]] = {
     "round_trips": limit.round_trips,
     "publish": limit.publish,
     "consume": limit.consume,
+    "paced": limit.paced,
 }
 
 
