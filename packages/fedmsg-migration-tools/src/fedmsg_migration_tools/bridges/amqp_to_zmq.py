@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from fedora_messaging.aio import Session
     from fedora_messaging.deliveries import Delivery
     from fedora_messaging.exceptions import BaseException as LibraryError
+    from fedora_messaging.publisher import Publication
 
     from ..config import AmqpToZmq as Settings
     from ..config import Config
@@ -86,6 +87,7 @@ class AmqpToZmq:
             self._signing = InOrder(self._frames, self._made, threads=settings.signing.threads, share=_SHARE)
         self._batch: list[_Leaving] = []
         self._flushing = False
+        self._letters: dict[Delivery, Publication] = {}  # to quarantine, not confirmed
         self._in_hand = 0  # messages taken from the queue and not settled
         self._consuming = False
         self._ended = asyncio.Event()
@@ -146,6 +148,8 @@ class AmqpToZmq:
         self._session.stop_consuming()
         if self._consuming:
             await self._ended.wait()
+        for publication in self._letters.values():  # their messages are back in the queue
+            self._session.withdraw(publication)
         if self._signing is not None:
             self._signing.close()
         self._outlet.close()
@@ -203,8 +207,7 @@ class AmqpToZmq:
         now = time.time()
         for leaving in batch:
             leaving.delivery.ack()
-            self._tally.bridged.add(1, self._tally.application(leaving.topic))
-            self._tally.lag.observe(max(0.0, now - leaving.envelope["timestamp"]))
+            self._tally.arrived(leaving.topic, leaving.envelope["timestamp"], now)
         self._in_hand -= len(batch)
         self.progress.moved(time.monotonic())
 
@@ -232,9 +235,12 @@ class AmqpToZmq:
                 fault,
             )
         done = partial(self._was_set_aside, delivery, fault)
-        self._session.submit(letter.encode(self._quarantine), None, done)
+        publication = self._session.submit(letter.encode(self._quarantine), None, done)
+        if publication.done is not None:
+            self._letters[delivery] = publication
 
     def _was_set_aside(self, delivery: Delivery, fault: Unbridgeable, error: LibraryError | None) -> None:
+        self._letters.pop(delivery, None)
         if error is None:
             delivery.ack()
             self._tally.quarantined.add(1, fault.reason)

@@ -44,6 +44,7 @@ class Tally:
             f"{prefix}_lost", "Messages given up because neither memory nor disk had room.", ()
         )
         self.lag = Histogram(f"{prefix}_lag_seconds", f"From a message's timestamp until it was {done}.")
+        self._lag_of_late = self._new_lag()
         self._applications: dict[str, str] = {}
         self._before: dict[str, float] = {}
 
@@ -55,6 +56,17 @@ class Tally:
                 self._applications.clear()
             found = self._applications[topic] = application(topic)
         return found
+
+    def _new_lag(self) -> Histogram:
+        return Histogram(self.lag.name, self.lag.help)
+
+    def arrived(self, topic: str, timestamp: float | None, now: float) -> None:
+        """A message has crossed; both times are in seconds since the epoch."""
+        self.bridged.add(1, self.application(topic))
+        if timestamp is not None:
+            lag = max(0.0, now - timestamp)
+            self.lag.observe(lag)
+            self._lag_of_late.observe(lag)
 
     def metrics(self) -> list[Metric]:
         """All of them."""
@@ -83,9 +95,10 @@ class Tally:
             parts.append(f"{word} {total - self._before.get(word, 0):.0f}")
             self._before[word] = total
         parts += [f"{name.replace('_', ' ')} {value:.0f}" for name, value in now.items()]
-        if self.lag.count:
+        lag, self._lag_of_late = self._lag_of_late, self._new_lag()
+        if lag.count:
             parts.append(
-                f"lag p50 {self.lag.quantile(0.5):g} s, p99 {self.lag.quantile(0.99):g} s since the start"
+                f"lag up to {lag.quantile(0.5):g} s for half, {lag.quantile(0.99):g} s for 99 of 100"
             )
         return ", ".join(parts)
 

@@ -239,9 +239,7 @@ class ZmqToAmqp:
             self._refused(item, prepared, error)
             return
         if prepared.fault is None:
-            self._tally.bridged.add(1, self._tally.application(prepared.topic))
-            if prepared.timestamp is not None:
-                self._tally.lag.observe(max(0.0, time.time() - prepared.timestamp))
+            self._tally.arrived(prepared.topic, prepared.timestamp, time.time())
         else:
             self._note_quarantined(prepared.topic, prepared.fault)
         self._settle(item)
@@ -367,6 +365,13 @@ class ZmqToAmqp:
             ("connected", "1 while there is a connection for publishing.", connected),
         ):
             yield Gauge.of(f"{TITLE}_{name}", about, float(value))
+        if self._validator is not None:
+            yield Gauge(
+                f"{TITLE}_signatures_expire_timestamp_seconds",
+                "When a CA certificate or CRL in force runs out; after that, messages wait for a new one.",
+                ("what",),
+                {(period.what,): period.ends for period in self._validator.periods},
+            )
         yield from self._intake.gauges()
 
 
