@@ -11,7 +11,8 @@ import pytest
 
 from fedmsg_migration_tools.fedmsg.signing import Signer
 from tests import pki
-from tests.interop.bridging import Publisher, depth, endpoint, eventually, numbered, probe, tap
+from tests.interop.bridging import depth, endpoint, eventually, numbered, probe, tap
+from tests.interop.frames import Publisher
 from tests.interop.sides import drain
 
 if TYPE_CHECKING:

@@ -15,7 +15,8 @@ import pytest
 from fedmsg_migration_tools.fedmsg import canonical
 from tests import pki
 from tests.interop import bridging
-from tests.interop.bridging import Bus, Publisher, Subscriber, depth, endpoint, eventually, probe
+from tests.interop.bridging import Bus, depth, endpoint, eventually, probe
+from tests.interop.frames import Publisher, Subscriber
 from tests.interop.sides import Side, drain
 
 if TYPE_CHECKING:

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 import pika
 import pytest
 
-from tests.interop.bridging import Publisher, Subscriber, depth, endpoint, numbered, probe, tap
+from tests.interop.bridging import depth, endpoint, numbered, probe, tap
+from tests.interop.frames import Publisher, Subscriber
 from tests.interop.sides import drain
 
 if TYPE_CHECKING:

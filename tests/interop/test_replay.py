@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Self
 import pytest
 
 from tests import pki
-from tests.interop.bridging import Bus, Publisher, Subscriber, endpoint, free_port, probe
+from tests.interop.bridging import Bus, endpoint, free_port, probe
+from tests.interop.frames import Publisher, Subscriber
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
