@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""The page that shows the migration: read-only, in a browser."""
