@@ -8,6 +8,7 @@ oldest messages are given up, counted, and said.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from typing import TYPE_CHECKING
@@ -17,7 +18,7 @@ from ..exceptions import SpoolFull, ToolsError
 from ..figures import Counter, Gauge
 from ..sockets import Subscriber
 from .keys import client_keys
-from .memory import resident
+from .memory import resident, trim
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -32,7 +33,7 @@ __all__ = ["Intake"]
 _log = logging.getLogger(__name__)
 
 _READ = 256  # messages read in one turn of the loop
-_GIVE_UP = 64 * _READ  # messages given up in one tick, at most
+_GIVE_UP = 1024  # messages given up between two looks at the memory
 
 
 class Intake:
@@ -55,6 +56,7 @@ class Intake:
         self._subscriber = Subscriber(settings.topics, curve=client_keys(settings.curve))
         self._held: list[list[bytes]] = []  # read, and no room for them
         self._resident = 0  # bytes, when reading stopped
+        self._unread = 0  # messages that a stop could not take any more
         self.full: str | None = None  # why nothing is read
         self.since = time.monotonic()  # when messages last began to wait
 
@@ -140,40 +142,47 @@ class Intake:
             self._take(self._held)
         except SpoolFull as error:
             self.full = str(error)
-            if resident() - self._resident > self._settings.receive_max_bytes:
-                self._give_up_some()
+            self._bound_memory()
             return
         _log.warning("There is room again: reading goes on. %.0f messages were lost", self._tally.lost.total)
         self._held, self.full = [], None
         self._subscriber.resume()
 
-    def _give_up_some(self) -> None:
+    def _bound_memory(self) -> None:
+        """What libzmq has received since reading stopped must not take more than its share."""
         count = 0
-        while count < _GIVE_UP and (messages := self._subscriber.receive(_READ)):
+        while self._excess() > 0 and (messages := self._subscriber.receive(_GIVE_UP)):
             count += len(messages)
-        self._tally.lost.add(count)
-        _log.critical("%d messages are lost: no room in memory (receive_max_bytes) nor on disk", count)
+            trim()  # else what is given up would still be counted as ours
+        if count:
+            self._tally.lost.add(count)
+            _log.critical("%d messages are lost: no room in memory (receive_max_bytes) nor on disk", count)
+
+    def _excess(self) -> int:
+        return resident() - self._resident - self._settings.receive_max_bytes
 
     # the end
 
     async def finish(self) -> None:
         """Take what has arrived, and listen no more."""
         self._subscriber.pause()
-        while self.full is None and (messages := self._subscriber.receive(_READ)):
-            self._store(messages)
+        while messages := self._subscriber.receive(_READ):
+            if self.full is None:
+                self._store(messages)
+            else:
+                self._unread += len(messages)
             await asyncio.sleep(0)
         self._subscriber.close()
 
     def leave(self) -> int:
-        """Leave all that is in memory on disk; how many messages had no room there."""
-        try:
-            if self._held:
-                self._take(self._held)
-                self._held = []
+        """Leave all that is in memory on disk, the oldest first; how many messages had no room there."""
+        self._outbox.flush()
+        with contextlib.suppress(SpoolFull):
             self._outbox.secure()
-        except SpoolFull:
-            return self._outbox.unsecured + len(self._held)
-        return 0
+            self._take(self._held)
+            self._held = []
+            self._outbox.secure()
+        return self._outbox.unsecured + len(self._held) + self._unread
 
     def gauges(self) -> Iterator[Gauge | Counter]:
         """What stands as it is."""

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["Item", "Outbox"]
 
 _REFILL = 500  # messages read from the spool at a time
+_APPEND = 500  # messages secured at a time: on a disk that is nearly full, as many as it takes
 _REMOVE = 500  # settled ones removed from it at a time
 _HELD = 4096  # messages that may be put off in memory while the disk is full
 
@@ -223,11 +224,12 @@ class Outbox:
 
     def _secure(self, items: list[Item]) -> int:
         missing = sorted((item for item in items if not item.spooled), key=lambda item: item.position)
-        if missing:
-            self._spool.append([item.entry for item in missing])
-        for item in missing:
-            item.spooled = True
-        self._unsecured -= len(missing)
+        for start in range(0, len(missing), _APPEND):
+            some = missing[start : start + _APPEND]
+            self._spool.append([item.entry for item in some])
+            for item in some:
+                item.spooled = True
+            self._unsecured -= len(some)
         return len(missing)
 
     def flush(self) -> None:
