@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from fedmsg_migration_tools.bridges.declaring import declare
 from fedmsg_migration_tools.exceptions import Reason, ToolsError, Unbridgeable
 from fedmsg_migration_tools.fedmsg.setaside import SetAside
 from fedmsg_migration_tools.quarantine import Held, Outcome, Quarantine, Selection, to_bridges_queue
@@ -40,7 +41,7 @@ def letter(number: int, reason: str = "json", direction: str = "zmq_to_amqp") ->
 async def put(url: str, queue: str, *messages: SetAside | bytes) -> None:
     """The queue, with these messages in it."""
     async with Session(amqp_url=url) as session:
-        await session.declare(queues={queue: DURABLE})
+        await declare(session, quarantine=queue)
         for message in messages:
             outgoing = (
                 wire.raw("", queue, message, message_id=None, headers={})

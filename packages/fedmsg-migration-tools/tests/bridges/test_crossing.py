@@ -63,7 +63,7 @@ def test_where_signatures_count_only_a_bridges_signature_makes_a_mark_believed()
     refused = crossing(Unbridgeable(Reason.SIGNATURE, "no")).prepare(marked)
     assert refused.fault is not None
     assert refused.outgoing is not None
-    assert refused.outgoing.topic == "zmq.quarantine"
+    assert refused.outgoing.exchange == "zmq.quarantine"
 
 
 def test_a_bridges_signature_without_a_mark_is_a_message_like_others() -> None:
@@ -86,7 +86,7 @@ def test_what_is_set_aside_is_all_there() -> None:
     prepared = crossing().prepare(Entry(1, 1000.25, frames))
     assert prepared.outgoing is not None
     assert prepared.outgoing.mandatory
-    assert (prepared.outgoing.exchange, prepared.outgoing.topic) == ("", "zmq.quarantine")
+    assert (prepared.outgoing.exchange, prepared.outgoing.topic) == ("zmq.quarantine", "frames")
     letter = SetAside.decode(prepared.outgoing.body)
     assert letter.frames == frames
     assert (letter.reason, letter.received_at) == ("frames", 1000.25)

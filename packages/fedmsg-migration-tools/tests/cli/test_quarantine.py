@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from fedmsg_migration_tools.bridges.declaring import declare
 from fedmsg_migration_tools.exceptions import Reason
 from fedmsg_migration_tools.fedmsg import canonical
 from fedmsg_migration_tools.fedmsg.setaside import SetAside
@@ -59,6 +60,7 @@ class Bus:
 
     def put(self, *letters: SetAside) -> None:
         async def publish(session: Session) -> None:
+            await declare(session, quarantine=QUEUE)
             for one in letters:
                 settled = asyncio.get_running_loop().create_future()
                 session.submit(one.encode(QUEUE), 10, settled.set_result)

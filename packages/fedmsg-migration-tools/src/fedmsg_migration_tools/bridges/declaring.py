@@ -3,39 +3,55 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 from fedora_messaging.exceptions import BadDeclaration
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from fedora_messaging.aio import Session
 
 __all__ = ["DURABLE", "declare"]
 
+_log = logging.getLogger(__name__)
+
 DURABLE: dict[str, Any] = {"durable": True, "auto_delete": False, "exclusive": False, "arguments": {}}
-_TOPIC = {"type": "topic", "durable": True, "auto_delete": False, "arguments": {}}
+_TOPIC: dict[str, Any] = {"type": "topic", "durable": True, "auto_delete": False, "arguments": {}}
 
 
-async def declare(session: Session, *, quarantine: str, exchange: str | None = None) -> None:
-    """See that the quarantine queue, and the exchange, are there.
+async def declare(session: Session, *, quarantine: str, exchanges: Sequence[str] = ()) -> None:
+    """See that the exchanges are there, and quarantine: a queue, and an exchange of the same name that it is bound to,
+    so that others can have copies.
 
     What is there already needs no permission to be found, however it was declared; only what is missing is made.
 
     Raises what ``Session.declare`` raises.
     """
-    exchanges = {} if exchange is None else {exchange: _TOPIC}
+    wanted: dict[str, Any] = dict.fromkeys([*exchanges, quarantine], _TOPIC)
     queues = {quarantine: DURABLE}
     try:
-        await session.declare(exchanges=exchanges, queues=queues, passive=True)
+        await session.declare(exchanges=wanted, queues=queues, passive=True)
     except BadDeclaration:
-        await _one_by_one(session, exchanges, queues)
+        for name in wanted:
+            await _make(session, exchanges={name: _TOPIC})
+        await _make(session, queues=queues)
+    binding = {"queue": quarantine, "exchange": quarantine, "routing_keys": ["#"]}
+    try:
+        await session.declare(queues=queues, bindings=binding, passive=True)
+    except BadDeclaration as error:
+        # Letters are mandatory: where the binding is missing as well, they come back, and nothing is lost.
+        _log.warning(
+            "%s: bind the queue to the exchange, both of this name, by hand if they are not: %s",
+            quarantine,
+            error,
+        )
 
 
-async def _one_by_one(session: Session, exchanges: dict[str, Any], queues: dict[str, Any]) -> None:
-    for kind, things in (("exchanges", exchanges), ("queues", queues)):
-        for name, settings in things.items():
-            wanted: dict[str, Any] = {kind: {name: settings}}
-            try:
-                await session.declare(**wanted, passive=True)
-            except BadDeclaration:
-                await session.declare(**wanted)
+async def _make(session: Session, **thing: Any) -> None:
+    """Make it if it is not there."""
+    try:
+        await session.declare(**thing, passive=True)
+    except BadDeclaration:
+        await session.declare(**thing)

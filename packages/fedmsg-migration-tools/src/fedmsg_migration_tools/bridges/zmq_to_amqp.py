@@ -288,7 +288,7 @@ class ZmqToAmqp:
         pauses = delays()
         while True:
             try:
-                await declare(self._session, quarantine=self._quarantine, exchange=self._settings.exchange)
+                await declare(self._session, quarantine=self._quarantine, exchanges=[self._settings.exchange])
             except (ConnectionException, BadDeclaration, PermissionException) as error:
                 self._say_closed(str(error))
                 await asyncio.sleep(next(pauses))

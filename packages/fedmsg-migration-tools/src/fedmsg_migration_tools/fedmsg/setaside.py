@@ -58,7 +58,11 @@ class SetAside:
         return digest.hexdigest()[:12]
 
     def encode(self, queue: str) -> Outgoing:
-        """The message for the durable ``queue``, by the default exchange; it comes back where there is none."""
+        """The message for the durable ``queue``, by the exchange of the same name, with the reason as its topic.
+
+        By way of the exchange others see what is set aside without taking it away. It comes back where the queue is not
+        bound.
+        """
         body: dict[str, Any] = {
             "reason": self.reason,
             "detail": self.detail,
@@ -70,8 +74,8 @@ class SetAside:
         if self.properties:
             body["properties"] = dict(self.properties)
         return wire.raw(
-            "",
             queue,
+            str(self.reason),
             canonical.dumps(body),
             message_id=self.id,
             headers={REASON: str(self.reason)},
