@@ -143,6 +143,7 @@ def machine(tmp_path: Path) -> Machine:
     made.put("bin/python3", NEW_PYTHON)
     made.has("apt-get", "update-rc.d")
     made.put("bin/systemd-analyze", "")
+    made.put("bin/promtool", "")
     made.user(0)
     return made
 
@@ -332,3 +333,22 @@ def test_what_reads_the_units_is_installed_where_it_is_missing(machine: Machine)
     assert machine.bootstrap().returncode == 0
     (install,) = [call for call in machine.calls if call.startswith("apt-get install")]
     assert install.endswith(" python3-venv rabbitmq-server systemd")
+
+
+def test_what_judges_the_alert_rules_is_installed_without_its_service(machine: Machine) -> None:
+    (machine.folder / "bin/promtool").unlink()
+    machine.has("systemctl")
+    (machine.folder / "root/run/systemd/system").mkdir(parents=True)
+    assert machine.bootstrap().returncode == 0
+    (install,) = [call for call in machine.calls if call.startswith("apt-get install")]
+    assert install.endswith(" python3-venv rabbitmq-server prometheus")
+    for action in ("mask", "unmask", "disable"):
+        assert f"systemctl --quiet {action} prometheus.service" in machine.calls
+    assert "update-rc.d prometheus disable" in machine.calls
+
+
+def test_on_fedora_the_file_is_asked_for_whatever_its_package_is_called(machine: Machine) -> None:
+    fedora(machine)
+    (machine.folder / "bin/promtool").unlink()
+    assert machine.bootstrap().returncode == 0
+    assert "dnf install --quiet --assumeyes rabbitmq-server /usr/bin/promtool" in machine.calls
