@@ -70,7 +70,7 @@ def test_the_older_tools_file(tmp_path: Path) -> None:
     assert found.amqp_url == "amqp://broker"
     assert found.amqp_to_zmq == config.AmqpToZmq()
     assert found.zmq_to_amqp == config.ZmqToAmqp(zmq_endpoints=("tcp://a:1",))
-    assert found.verify_missing == {"queue_name": "amqp_bridge_verify_missing"}
+    assert found.verify_missing == config.VerifyMissing()
     assert found.log_config == {"version": 1, "disable_existing_loggers": True}
 
 

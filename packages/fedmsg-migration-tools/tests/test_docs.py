@@ -25,6 +25,9 @@ TABLES: dict[str, type[msgspec.Struct]] = {
     "amqp_to_zmq.curve": shapes.CurveServer,
     "amqp_to_zmq.monitoring": shapes.Monitoring,
     "quarantine": shapes.Quarantine,
+    "verify_missing": shapes.VerifyMissing,
+    "verify_missing.repair": shapes.Repair,
+    "verify_missing.monitoring": shapes.Monitoring,
 }
 
 

@@ -25,10 +25,12 @@ from .shapes import (
     CurveServer,
     Monitoring,
     Quarantine,
+    Repair,
     Replay,
     Signatures,
     Signing,
     Spool,
+    VerifyMissing,
     ZmqToAmqp,
 )
 
@@ -42,10 +44,12 @@ __all__ = [
     "CurveServer",
     "Monitoring",
     "Quarantine",
+    "Repair",
     "Replay",
     "Signatures",
     "Signing",
     "Spool",
+    "VerifyMissing",
     "ZmqToAmqp",
     "for_callback",
     "load",
@@ -85,7 +89,15 @@ LISTS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("signatures", "bridge_signers"),
     ),
     "amqp_to_zmq": (("topics",), ("publish_endpoint",), ("curve", "endpoints")),
+    "verify_missing": (
+        ("topics",),
+        ("zmq_endpoints",),
+        ("bridge_endpoints",),
+        ("repair", "replay_endpoints"),
+    ),
 }
+#: Its queue had a name that all verifiers shared, so that each saw half; now each has its own, bound to everything.
+_OF_THE_SHARED_QUEUE = ("queue_name", "bindings")
 
 _KINDS: dict[type, str] = {bool: "bool", int: "int", float: "float", list: "array", dict: "object"}
 
@@ -191,10 +203,16 @@ def _modern(tables: Mapping[str, Any], place: str | None = None) -> dict[str, An
             _join_bindings(table, place or section)
             for older, today in names.items():
                 _move(table, older.split("."), today, place or section)
-            for where in LISTS[section]:
-                _make_list(table, where)
             if table.get("monitoring") == {}:  # as in the library's file: off
                 del table["monitoring"]
+    verifying = result.get("verify_missing")
+    if isinstance(verifying, dict):
+        for key in _OF_THE_SHARED_QUEUE:
+            verifying.pop(key, None)
+    for section, places in LISTS.items():
+        if isinstance(result.get(section), dict):
+            for where in places:
+                _make_list(result[section], where)
     return result
 
 

@@ -20,10 +20,12 @@ __all__ = [
     "CurveServer",
     "Monitoring",
     "Quarantine",
+    "Repair",
     "Replay",
     "Signatures",
     "Signing",
     "Spool",
+    "VerifyMissing",
     "ZmqToAmqp",
 ]
 
@@ -186,12 +188,43 @@ class Quarantine(_Shape, frozen=True):
     queue: _Name = QUARANTINE
 
 
+class Repair(_Shape, frozen=True):
+    """Whether messages that were lost are sent again, and where they are looked for."""
+
+    enabled: bool = False
+    dry_run: bool = False
+    delay: _Seconds = 0.0
+    replay_endpoints: tuple[str, ...] = ()
+    datagrepper_url: str | None = None
+
+
+class VerifyMissing(_Shape, frozen=True):
+    """The verification service."""
+
+    zmq_endpoints: tuple[str, ...] = ()
+    bridge_endpoints: tuple[str, ...] = ("tcp://127.0.0.1:9940",)
+    topics: _Words = ("",)
+    zmq_exchange: _Name = "zmq.topic"
+    amqp_exchange: _Name = "amq.topic"
+    bridge_queue: _Name = "amqp_to_zmq"
+    shortest_window: _Patience = 2.0
+    longest_window: _Patience = 60.0
+    max_in_flight: _Count = 1_000_000
+    content_max_bytes: _Count = 64 * 2**20
+    store: Path = msgspec.field(default_factory=lambda: state_file("verify_missing.sqlite"))
+    keep_days: _Count = 90
+    listen: str | None = None
+    token_file: Path | None = None
+    repair: Repair = msgspec.field(default_factory=Repair)
+    monitoring: Monitoring | None = None
+
+
 class Config(_Shape, frozen=True):
     """The whole file."""
 
     zmq_to_amqp: ZmqToAmqp = msgspec.field(default_factory=ZmqToAmqp)
     amqp_to_zmq: AmqpToZmq = msgspec.field(default_factory=AmqpToZmq)
     quarantine: Quarantine = msgspec.field(default_factory=Quarantine)
-    verify_missing: dict[str, Any] = {}
+    verify_missing: VerifyMissing = msgspec.field(default_factory=VerifyMissing)
     amqp_url: str | None = None
     log_config: dict[str, Any] | None = None
