@@ -360,6 +360,7 @@ class ZmqToAmqp:
             ("waiting", "Messages that are not settled.", self._outbox.waiting),
             ("spool_messages", "Messages on disk.", self._spool.messages),
             ("spool_bytes", "Bytes of the messages on disk.", self._spool.bytes),
+            ("spool_max_bytes", "The most bytes that may be on disk.", self._spool.max_bytes),
             ("spool_deferred", "Messages on disk that were put off.", self._spool.deferred),
             ("closed", "1 while nothing can be published.", self._closed is not None),
             ("connected", "1 while there is a connection for publishing.", connected),
