@@ -166,8 +166,9 @@ class ZmqToAmqp:
 
     def _taken(self) -> None:
         """Messages have come in."""
-        if not self._session.statistics.connected:
-            # While the broker is away, reaching the disk is all the progress there can be; a restart gains nothing.
+        if self._closed is not None or not self._session.statistics.connected:
+            # While the broker is away, or the operator has to mend something, reaching the disk is all the progress
+            # there can be: a restart gains nothing, and loses what is sent meanwhile.
             self.progress.moved(time.monotonic())
         self._pump()
 
