@@ -22,9 +22,12 @@ import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+import pika.exceptions
 import zmq
 
-from .support import PATIENCE, channel, eventually
+from fedmsg_migration_tools.fedmsg.setaside import SetAside
+
+from .support import PATIENCE, channel, depth, eventually
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -424,8 +427,26 @@ def collect(url: str, wanted: Iterable[int], queue: str = TAP, *, patience: floa
         return expected <= {json.loads(body)["n"] for _, body in taken}
 
     found = [json.loads(body)["n"] for _, body in bodies(url, queue, enough, patience)]
-    assert expected <= set(found), missing(expected, found)
+    assert expected <= set(found), (
+        f"{missing(expected, found)}; {len(found)} came: {found[:2]} to {found[-2:]}"
+    )
     return found
+
+
+def set_aside(url: str, count: int, patience: float = PATIENCE) -> list[SetAside]:
+    """So many messages from quarantine, and whatever else is there."""
+    eventually(lambda: there(url, QUARANTINE), "a quarantine")
+    found = bodies(url, QUARANTINE, lambda taken: len(taken) >= count, patience)
+    return [SetAside.decode(body) for _, body in found]
+
+
+def there(url: str, queue: str) -> bool:
+    """Whether there is such a queue."""
+    try:
+        depth(url, queue)
+    except pika.exceptions.ChannelClosedByBroker:
+        return False
+    return True
 
 
 def missing(wanted: Iterable[int], found: Iterable[int]) -> str:
