@@ -18,6 +18,7 @@ from fedora_messaging.aio import Session
 
 from .. import monitoring
 from ..notify import Notifier
+from .memory import Spare, collect_seldom
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -108,6 +109,7 @@ async def _serve(
     work = loop.create_task(bridge.work(), name=bridge.title)
     ticking = loop.create_task(_tick(bridge, notifier), name="tick")
     ending = loop.create_task(ended.wait())
+    collect_seldom()
     try:
         notifier.ready(bridge.title)
         await asyncio.wait([work, ticking, ending], return_when=asyncio.FIRST_COMPLETED)
@@ -146,10 +148,13 @@ async def _tick(bridge: Bridge, notifier: Notifier) -> None:
     """Once a second, and the summary once a minute. The watchdog is fed only while messages move, or none wait."""
     said = time.monotonic()
     stalled = False
+    spare = Spare()
     while True:
         await asyncio.sleep(TICK)
         now = time.monotonic()
         bridge.tick(now)
+        if not bridge.progress.waiting:
+            spare.give_back()
         idle = bridge.progress.stalled(now)
         if idle is None:
             notifier.alive()
