@@ -97,7 +97,7 @@ class Run:
             publisher.hear()
             arrived(bare, crossing.warm_up)
             cpu = cpu_seconds(bridge)
-            publisher.ask(first=crossing.warm_up, count=crossing.count, rate=0)
+            publisher.ask(first=crossing.warm_up, count=crossing.count, rate=crossing.rate)
             begun = publisher.hear()["sent_at"][0]
             total, ended = arrived(bare, crossing.warm_up + crossing.count)
             cpu = cpu_seconds(bridge) - cpu
@@ -177,7 +177,8 @@ class Run:
             if pki
             else {}
         )
-        with helper("publish", {"sockets": self._crossing.publishers, **keys}) as publisher:
+        options = {"sockets": self._crossing.publishers, "held": self._crossing.held, **keys}
+        with helper("publish", options) as publisher:
             endpoints = publisher.hear()["endpoints"]
             with self._running(self._contender.inward(endpoints)) as bridge:
                 publisher.hear()
@@ -262,6 +263,7 @@ class Helper:
         assert process.stdin is not None
         assert process.stdout is not None
         self._stdin, self._stdout = process.stdin, process.stdout
+        self._heard = b""
 
     def ask(self, **what: Any) -> None:
         """Have it do something."""
@@ -270,15 +272,17 @@ class Helper:
     def write(self, line: str) -> None:
         """A line on its standard input."""
         self._stdin.write(f"{line}\n".encode())
-        self._stdin.flush()
 
     def hear(self, patience: float = PATIENCE) -> Any:
         """What it says next. Raises :class:`MeasureError` when it says nothing in time."""
-        if not select.select([self._stdout], [], [], patience)[0]:
-            raise MeasureError(f"Nothing from the other end for {patience:g} s")
-        line = self._stdout.readline()
-        if not line:
-            raise MeasureError("The other end is gone")
+        while b"\n" not in self._heard:
+            if not select.select([self._stdout], [], [], patience)[0]:
+                raise MeasureError(f"Nothing from the other end for {patience:g} s")
+            heard = self._stdout.read(1 << 16)
+            if not heard:
+                raise MeasureError("The other end is gone")
+            self._heard += heard
+        line, _, self._heard = self._heard.partition(b"\n")
         return json.loads(line)
 
 
@@ -288,7 +292,7 @@ def helper(task: str, options: dict[str, Any]) -> Iterator[Helper]:
     process = subprocess.Popen(
         [sys.executable, "-m", "benchmarks.zeromq", task, json.dumps(options)],
         cwd=ROOT,
-        bufsize=0,  # so that select knows of every line
+        bufsize=0,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         preexec_fn=end_with_parent,  # noqa: PLW1509 - this process has no threads

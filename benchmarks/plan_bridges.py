@@ -15,6 +15,7 @@ BACKLOG = 1_000_000
 PREFETCH = 1_000  # the bridge's own
 PUBLISHERS = (1, 10, 100, 500)
 A_SECOND = 300  # messages, where latency is measured
+HELD = 1_000  # libzmq's default: what a publisher holds for a subscriber that does not keep up
 
 
 def _bare_consume() -> Task:
@@ -27,7 +28,7 @@ def _inward(name: str, title: str, *, signed: bool) -> Scenario:
         name,
         title,
         {
-            Role.PEER: Crossing(Load.BURST, BURST // 10 if signed else BURST, 200, signed=signed),
+            Role.PEER: Crossing(Load.BURST, BURST // 10, 200, signed=signed),
             **rsa,
             Role.LIMIT: bare_publish(),
             Role.OURS: Crossing(Load.BURST, BURST, 1_000, signed=signed),
@@ -63,7 +64,16 @@ def _endpoints(publishers: int) -> Scenario:
 
 
 SCENARIOS = (
-    _inward("zmq-in", f"ZeroMQ to AMQP, {BURST:,} at once", signed=False),
+    _inward("zmq-in", "ZeroMQ to AMQP", signed=False),
+    Scenario(
+        "zmq-burst",
+        f"ZeroMQ to AMQP, {BURST:,} in a second",
+        {
+            Role.PEER: Crossing(Load.BURST, BURST, 200, rate=BURST, held=HELD),
+            Role.OURS: Crossing(Load.BURST, BURST, 1_000, rate=BURST, held=HELD),
+        },
+        rounds=ROUNDS,
+    ),
     Scenario(
         "zmq-latency",
         f"ZeroMQ to AMQP, {A_SECOND} a second",
@@ -90,9 +100,9 @@ SCENARIOS = (
 FIGURES = (
     Figure("zmq-in", "rate", "messages", Bar.AT_LEAST_OF_LIMIT, 0.9),
     Figure("zmq-in", "cpu_us", "CPU a message", Bar.AT_MOST, 60),
-    Figure("zmq-in", "arrived", "arrived", Bar.AT_LEAST, 1.0),
-    Figure("zmq-in", "peak_mb", "memory, at most", Bar.AT_MOST, 60),
     Figure("zmq-in", "rss_mb", "memory, afterwards", Bar.AT_MOST, 60),
+    Figure("zmq-burst", "arrived", "arrived", Bar.AT_LEAST, 1.0),
+    Figure("zmq-burst", "peak_mb", "memory, at most", Bar.AT_MOST, 60),
     Figure("zmq-latency", "p50_us", "median", Bar.AT_MOST, 1_500),
     Figure("zmq-latency", "p99_us", "99 of 100", Bar.AT_MOST, 6_000),
     Figure("zmq-latency", "cpu_us", "CPU a message"),

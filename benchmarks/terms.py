@@ -58,9 +58,9 @@ class Probe(Enum):
 class Load(Enum):
     """What a bridge is given to do."""
 
-    #: ZeroMQ to AMQP, all at once.
+    #: ZeroMQ to AMQP, more than it can take at once.
     BURST = "burst"
-    #: ZeroMQ to AMQP, message by message.
+    #: ZeroMQ to AMQP, as much as it takes with ease.
     PACED = "paced"
     #: ZeroMQ to AMQP, from a spool that was filled before.
     BACKLOG = "backlog"
@@ -73,7 +73,9 @@ class Crossing:
     """One bridge at work, as a process of its own.
 
     ``count`` and ``warm_up`` are messages; a warm-up is never shortened. ``publishers`` is the number of sockets that
-    it listens to, ``rate`` what a paced load sends in a second, ``signed`` whether signatures are checked or made.
+    it listens to, ``rate`` what these send in a second (0: all they can), ``held`` how many messages each of them keeps
+    for a subscriber that is slow (0: all, which is fedmsg's default), ``signed`` whether signatures are checked
+    or made.
     """
 
     load: Load
@@ -81,6 +83,7 @@ class Crossing:
     warm_up: int
     publishers: int = 1
     rate: int = 0
+    held: int = 0
     signed: bool = False
 
     def shortened(self, divisor: int) -> Crossing:

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 #: Distinct signed messages, sent over and over: to sign one takes longer than to check it.
 SIGNED = 1_000
-#: Messages that libzmq holds for a subscriber that does not keep up; the next are lost. libzmq's default is 1,000.
-HELD = 10_000
+#: As many times a second a paced publisher sends, at most; what is due by then it sends together.
+BEATS = 1_000
 
 
 def say(**what: Any) -> None:
@@ -37,13 +37,16 @@ def say(**what: Any) -> None:
     print(json.dumps(what), flush=True)
 
 
-def publish(sockets: int = 1, certificate: str = "", key: str = "") -> None:
-    """Publish what is asked for, by turns on so many sockets; signed where there is a key."""
+def publish(sockets: int = 1, held: int = 0, certificate: str = "", key: str = "") -> None:
+    """Publish what is asked for, by turns on so many sockets; signed where there is a key.
+
+    ``held`` is how many messages libzmq holds for a subscriber that does not keep up, 0 for all.
+    """
     context = zmq.Context()
     context.max_sockets = sockets + 16
     made = [context.socket(zmq.XPUB) for _ in range(sockets)]
     for one in made:
-        one.sndhwm = HELD
+        one.sndhwm = held
         one.linger = 0
         one.bind("tcp://127.0.0.1:*")
     say(endpoints=[bytes(one.getsockopt(zmq.LAST_ENDPOINT)).rstrip(b"\0").decode() for one in made])
@@ -80,10 +83,12 @@ def at_once(sockets: Sequence[Socket], messages: Sequence[bytes]) -> float:
 def paced(sockets: Sequence[Socket], messages: Sequence[bytes], rate: int) -> list[float]:
     """Send so many a second; returns when each was sent."""
     topic = payload.TOPIC.encode()
+    together = max(1, rate // BEATS)
     begun = time.perf_counter()
     sent_at = []
     for number, message in enumerate(messages):
-        time.sleep(max(0.0, begun + number / rate - time.perf_counter()))
+        if number % together == 0:
+            time.sleep(max(0.0, begun + number / rate - time.perf_counter()))
         sent_at.append(time.perf_counter())
         sockets[number % len(sockets)].send_multipart((topic, message))
     return sent_at
