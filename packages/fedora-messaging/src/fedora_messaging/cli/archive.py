@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import json
 import logging
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +12,7 @@ import click
 
 from . import callback as callbacks
 from . import consuming, settings
-from .failures import Failure, code_of_publishing, one_line
+from .failures import Failure, code_of_publishing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,8 +20,6 @@ if TYPE_CHECKING:
     from ..message import Message
 
 DATAGREPPER = "https://apps.fedoraproject.org/datagrepper"
-SECONDS = 30.0  # for the archive to answer
-LARGEST = 64 * 2**20  # bytes of an answer
 
 _log = logging.getLogger("fedora_messaging.cli")
 
@@ -117,28 +114,11 @@ def fetch(url: str, message_id: str) -> Message:
 
 
 def _get(url: str, message_id: str) -> Any:
-    from http.client import HTTPException  # noqa: PLC0415 - only when a command runs
-    from urllib.error import HTTPError, URLError  # noqa: PLC0415
-    from urllib.parse import quote  # noqa: PLC0415
-    from urllib.request import urlopen  # noqa: PLC0415
+    from .. import datagrepper  # noqa: PLC0415 - only when a command runs
 
     if not url.startswith(("http://", "https://")):
         raise Failure(f"--datagrepper-url: {url} does not begin with http:// or https://", 2)
-    address = f"{url.rstrip('/')}/v2/id?id={quote(message_id, safe='')}&is_raw=true"
     try:
-        with urlopen(address, timeout=SECONDS) as response:  # noqa: S310 - the scheme was checked
-            body = response.read(LARGEST)
-    except HTTPError as error:
-        error.close()
-        if error.code in (400, 404):
-            raise Failure(f"the archive at {url} has no message {message_id} ({error.code})", 1) from error
-        raise Failure(f"the archive at {url} answered {error.code} {error.reason}", 1) from error
-    except (OSError, URLError, HTTPException, ValueError) as error:
-        reason = getattr(error, "reason", None) or error
-        raise Failure(f"no answer from the archive at {url}: {reason}", 1) from error
-    try:
-        return json.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise Failure(
-            f"the archive at {url} answered something else than JSON: {one_line(error)}", 1
-        ) from error
+        return datagrepper.ask(url, message_id)
+    except (datagrepper.NotArchived, datagrepper.Unreachable) as error:
+        raise Failure(error, 1) from error
