@@ -116,7 +116,7 @@ class ZmqToAmqp(_Shape, frozen=True):
     zmq_endpoints: tuple[str, ...] = ()
     name: _Name = msgspec.field(default_factory=socket.gethostname)
     durable: bool = False
-    max_unconfirmed: _Count = 10_000
+    max_unconfirmed: _Count = 4_000
     max_unconfirmed_bytes: _Count = 16 * 2**20
     receive_max_bytes: _Count = 256 * 2**20
     progress_timeout: _Patience = 60.0
