@@ -26,6 +26,7 @@ TABLES: dict[str, type[msgspec.Struct]] = {
     "amqp_to_zmq.monitoring": shapes.Monitoring,
     "quarantine": shapes.Quarantine,
     "verify_missing": shapes.VerifyMissing,
+    "migration": shapes.Migration,
     "verify_missing.repair": shapes.Repair,
     "verify_missing.monitoring": shapes.Monitoring,
 }

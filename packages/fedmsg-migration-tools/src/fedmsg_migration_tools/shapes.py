@@ -18,6 +18,7 @@ __all__ = [
     "Config",
     "Curve",
     "CurveServer",
+    "Migration",
     "Monitoring",
     "Quarantine",
     "Repair",
@@ -219,6 +220,17 @@ class VerifyMissing(_Shape, frozen=True):
     monitoring: Monitoring | None = None
 
 
+class Migration(_Shape, frozen=True):
+    """Where ``status`` asks, and when a bridge may be turned off."""
+
+    management_url: str | None = None
+    verifier_url: str | None = None
+    bridge_url: str | None = None
+    quiet_days: _Patience = 7.0
+    max_blind: _Seconds = 600.0
+    timeout: _Patience = 10.0
+
+
 class Config(_Shape, frozen=True):
     """The whole file."""
 
@@ -226,5 +238,6 @@ class Config(_Shape, frozen=True):
     amqp_to_zmq: AmqpToZmq = msgspec.field(default_factory=AmqpToZmq)
     quarantine: Quarantine = msgspec.field(default_factory=Quarantine)
     verify_missing: VerifyMissing = msgspec.field(default_factory=VerifyMissing)
+    migration: Migration = msgspec.field(default_factory=Migration)
     amqp_url: str | None = None
     log_config: dict[str, Any] | None = None
