@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: MIT
+"""Where the management API of a broker is, who we are there, and how that follows from the settings. Asks nobody."""
+
+from __future__ import annotations
+
+import ssl
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
+
+from fedora_messaging.address import addresses, shown
+
+from ..exceptions import ToolsError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["Server", "servers"]
+
+PORT, TLS_PORT = 15672, 15671  # RabbitMQ's own
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """Where one broker's management API is, and who we are there."""
+
+    host: str
+    port: int
+    user: str = "guest"
+    password: str = field(default="guest", repr=False)
+    tls: ssl.SSLContext | None = field(default=None, repr=False)
+    prefix: str = ""
+
+    @property
+    def url(self) -> str:
+        """As it may stand in a log."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{'http' if self.tls is None else 'https'}://{host}:{self.port}{self.prefix}"
+
+
+def servers(conf: Mapping[str, Any], url: str | None = None) -> list[Server]:
+    """The management APIs of the brokers in the library's settings.
+
+    Arguments:
+        conf: the library's settings: ``amqp_url``, ``amqp_urls``, ``tls``.
+        url: instead of what follows from the brokers' URLs, which is their hosts, port 15672 (15671 for ``amqps``),
+            and their user; what a URL without a user leaves open is still taken from there.
+
+    Raises:
+        ToolsError: the URL cannot be used.
+        ConfigurationException: one of a broker cannot.
+    """
+    found = addresses(conf)
+    if url is None:
+        return [
+            _server(one.url, dict(one.tls)) for one in found if urlsplit(one.url).hostname or "//" in one.url
+        ]
+    return [_server(url, dict(conf.get("tls") or {}), _user(found[0].url) if found else None)]
+
+
+def _server(url: str, tls: Mapping[str, str | None], user: tuple[str, str] | None = None) -> Server:
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        raise ToolsError(f"The URL {shown(url)!r} of the management API is wrong: {error}") from error
+    web = parts.scheme in {"http", "https"}
+    if not web and parts.scheme not in {"amqp", "amqps"}:
+        raise ToolsError(f"The URL {shown(url)!r} of the management API must begin with http:// or https://")
+    if web and not parts.hostname:
+        raise ToolsError(f"The URL {shown(url)!r} of the management API names no host")
+    secure = parts.scheme in {"https", "amqps"}
+    if not web:
+        port = None
+    context = _context(tls) if secure else None
+    name, password = _user(url) or user or ("guest", "guest")
+    default = TLS_PORT if secure else PORT
+    if web and port is None:
+        default = 443 if secure else 80
+    prefix = parts.path.rstrip("/").removesuffix("/api") if web else ""
+    return Server(parts.hostname or "localhost", port or default, name, password, context, prefix)
+
+
+def _user(url: str) -> tuple[str, str] | None:
+    parts = urlsplit(url)
+    if parts.username is None:
+        return None
+    return unquote(parts.username), unquote(parts.password or "")
+
+
+def _context(tls: Mapping[str, str | None]) -> ssl.SSLContext:
+    """The broker's name and chain are checked, by the CA of the AMQP connection if there is one."""
+    ca = tls.get("ca_cert")
+    try:
+        context = ssl.create_default_context(cafile=ca or None)
+        if tls.get("certfile"):
+            context.load_cert_chain(str(tls["certfile"]), tls.get("keyfile"), lambda: "")
+    except OSError as error:  # ssl.SSLError is one
+        raise ToolsError(f"A file of the TLS settings cannot be used: {error}") from error
+    return context
