@@ -89,6 +89,7 @@ class AmqpToZmq:
         self._flushing = False
         self._letters: dict[Delivery, Publication] = {}  # to quarantine, not confirmed
         self._in_hand = 0  # messages taken from the queue and not settled
+        self._held_up = False  # the next message waits for a relay
         self._consuming = False
         self._ended = asyncio.Event()
         self._stopping = False
@@ -129,7 +130,11 @@ class AmqpToZmq:
     async def _peer(self) -> bool:
         """Wait until the relay that is published to is there: without one, what is sent is lost. False at the end."""
         while not self._outlet.peers and not self._stopping:
+            self._held_up = True
             await asyncio.sleep(_POLL)
+        if self._held_up and not self._stopping:
+            await asyncio.sleep(self._settings.subscriber_grace)  # until it has subscribed
+        self._held_up = False
         return bool(self._outlet.peers)
 
     async def _finish(self) -> None:
@@ -259,7 +264,7 @@ class AmqpToZmq:
 
     def tick(self, now: float) -> None:
         """Note whether anything waits."""
-        self.progress.wait(now, self._in_hand + (not self._session.statistics.consuming))
+        self.progress.wait(now, self._in_hand + self._held_up + (not self._session.statistics.consuming))
 
     def _ready(self) -> tuple[bool, Mapping[str, Any]]:
         idle = self.progress.stalled(time.monotonic())

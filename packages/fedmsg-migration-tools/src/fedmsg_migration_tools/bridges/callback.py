@@ -74,5 +74,9 @@ class AmqpToZmq:
             self._attached = True
             self._outlet.attach()
             await asyncio.sleep(self._settings.subscriber_grace)
+        late = False
         while self._settings.remote_publish and not self._outlet.peers:
+            late = True
             await asyncio.sleep(_POLL)
+        if late:
+            await asyncio.sleep(self._settings.subscriber_grace)  # until the relay has subscribed
