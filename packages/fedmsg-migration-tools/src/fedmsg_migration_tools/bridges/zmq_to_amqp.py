@@ -332,6 +332,8 @@ class ZmqToAmqp:
             self._intake.stop_reading(str(error))
         self._outbox.flush()
         self.progress.wait(now, self._outbox.waiting)
+        if self._intake.full is not None:
+            self.progress.moved(now)  # a restart would lose what is in memory, and make no room
         if self._closed is not None:
             self._look_for_certificates()
         self._pump()
