@@ -93,7 +93,8 @@ class _Opening:
             await self._opened
         except BaseException:
             stream.abort(exceptions.StreamLostError("given up"))
-            if self._opened.done() and not self._opened.cancelled():
+            # Nobody waits for it any more: what comes of the abort is not to be told as an error.
+            if not self._opened.cancel() and not self._opened.cancelled():
                 self._opened.exception()
             raise
         result.opened(stream)
