@@ -133,7 +133,7 @@ def test_what_is_clean_is_so_since_the_last_verdict_that_stands(
     store.record([verdict(1, at=NOW + DAY), verdict(2, "duplicated", at=NOW + 2 * DAY)])
     assert store.clean_days(0, NOW + 3 * DAY) == 2
     assert store.clean_days(1, NOW + 3 * DAY) == 3
-    store.record([verdict(1, "late", at=NOW + 2 * DAY)])
+    store.record([verdict(1, "quarantined", at=NOW + 2 * DAY, evidence={"earlier": "lost"})])
     assert store.clean_days(0, NOW + 3 * DAY) == 3
     for kind in ("lost", "unverifiable", "changed", "looped", "unwitnessed"):
         store.record([verdict(7, kind, 1, at=NOW + DAY)])
@@ -206,6 +206,7 @@ def test_counts_add_up_by_minute_hour_day_and_week(opened: Callable[..., Store])
     store.count(MINUTE, "bodhi", 0, {"in": 1, "lost": 1}, delays.counts)
     store.count(MINUTE, "koji", 1, {"in": 3})
     store.count(MINUTE, "", 0, {"lost": 1})
+    store.count(MINUTE, None, 1, {"late": 1})
     for _ in range(3):
         seen = store.applications()
         assert seen["bodhi"] == {
@@ -224,7 +225,7 @@ def test_counts_add_up_by_minute_hour_day_and_week(opened: Callable[..., Store])
         leg = last[0]["zmq_to_amqp"]
         assert (leg["in"], leg["matched"], leg["lost"]) == (3, 2, 2)
         assert (round(leg["p50"], 4), round(leg["p99"], 1)) == (0.002, 58.2)
-        assert last[0]["amqp_to_zmq"] == {"in": 3, "lost": 0, "p50": None, "p99": None}
+        assert last[0]["amqp_to_zmq"] == {"in": 3, "lost": 0, "late": 1, "p50": None, "p99": None}
         assert len(store.minutes(NOW - 3600)) == 2
         assert sum(one["zmq_to_amqp"]["in"] for one in store.minutes(0)) == 1117
         bodhi = store.application_minutes("bodhi", NOW - 3600)

@@ -10,6 +10,7 @@ import json
 from bisect import bisect_left, insort
 from collections import OrderedDict, deque
 from dataclasses import dataclass, field
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from ..figures import LATENCIES
@@ -18,7 +19,7 @@ from .kept import LEGS
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["IN", "Cell", "History", "Seen", "quantile"]
+__all__ = ["IN", "Cell", "History", "Seen", "coarser", "quantile"]
 
 #: The kind that all messages of a leg are counted under when they come in.
 IN = "in"
@@ -70,6 +71,19 @@ class Cell:
             "p50": quantile(self.delays, 0.5),
             "p99": quantile(self.delays, 0.99),
         }
+
+
+def coarser(counts: Sequence[int], bounds: Sequence[float]) -> list[int]:
+    """Counts by other intervals, as counts by those of ``figures.LATENCIES``; each is taken for its upper bound.
+
+    Arguments:
+        counts: by interval, the last one up to infinity.
+        bounds: upper bounds, ascending.
+    """
+    result = [0] * (len(LATENCIES) + 1)
+    for count, bound in zip(counts, (*bounds, inf), strict=True):
+        result[bisect_left(LATENCIES, bound)] += count
+    return result
 
 
 def quantile(counts: Sequence[int], share: float) -> float | None:

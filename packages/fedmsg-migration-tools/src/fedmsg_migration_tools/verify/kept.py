@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["DIRTY", "KINDS", "LEGS", "TAKEN_BACK", "WITNESSES", "Kept", "Row", "shown"]
+__all__ = ["DIRTY", "KINDS", "LEGS", "TAKEN_BACK", "WITNESSES", "Clean", "Kept", "Row", "shown"]
 
 #: The names of the legs and of the witnesses, by their numbers.
 LEGS = ("zmq_to_amqp", "amqp_to_zmq")
@@ -59,6 +59,7 @@ class Row(NamedTuple):
     judged_at: float
     window: float
     evidence: str
+    takes_back: int = 0  # whether what was said of its message before does not hold any more
     taken_back: int = 0
 
     @property
@@ -86,7 +87,7 @@ class Kept:
         seen_at: when it was seen at its origin, in seconds since the epoch.
         judged_at: when the verdict fell.
         window: how long it was waited for, in seconds.
-        evidence: what the verdict rests on.
+        evidence: what the verdict rests on; with ``earlier``, it takes back what was said of its message before.
     """
 
     kind: str
@@ -113,7 +114,16 @@ class Kept:
             _number(self.judged_at),
             _number(self.window),
             _json(self.evidence),
+            int(self.kind == "late" or bool(self.evidence.get("earlier"))),
         )
+
+
+class Clean(NamedTuple):
+    """For how long nothing was wrong on a leg."""
+
+    days: float
+    since: float  # seconds since the epoch
+    why: str  # what was at that time
 
 
 def shown(row: Row) -> dict[str, Any]:

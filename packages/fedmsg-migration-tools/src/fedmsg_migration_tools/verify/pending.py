@@ -90,10 +90,11 @@ class Pending:
             del self.blinds[0]
             self.failed += 1
 
-    def count(self, minute: int, leg: int, application: str, cell: Cell) -> None:
+    def count(self, minute: int, leg: int, application: str | None, cell: Cell) -> None:
         """Counts of a minute."""
         _add(self.totals, (minute, leg), cell)
-        _add(self.cells, (minute, leg, application), cell)
+        if application is not None:
+            _add(self.cells, (minute, leg, application), cell)
         self.failed += _drop_oldest(self.totals) + _drop_oldest(self.cells)
 
     def take_counts(

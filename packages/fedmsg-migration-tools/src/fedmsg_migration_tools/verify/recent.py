@@ -25,9 +25,9 @@ class Recent:
         self.complete = True  # whether none was ever dropped
 
     def add(self, row: Row) -> None:
-        """One more; a late match marks what was said of its message as taken back."""
+        """One more; one that takes back marks what was said of its message as taken back."""
         key = (row.leg, row.key)
-        if row.kind == "late":
+        if row.takes_back:
             for number in self._by_key.pop(key, ()):
                 self._rows[number] = self._rows[number]._replace(taken_back=1)
         self._number += 1

@@ -15,12 +15,12 @@ import threading
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from ..database import one_line
 from ..exceptions import SpoolFull, ToolsError
 from .counted import IN, Cell, History
-from .kept import Kept, shown
+from .kept import Clean, Kept, shown
 from .memory import Memory
 from .pending import HELD, Pending
 from .tables import Blind, Tables, seconds
@@ -37,14 +37,6 @@ _PAUSE = 0.2  # seconds between two rounds of writing, so that little things are
 _AGAIN = 5.0  # seconds until it is tried again after a failure
 _DAY = 86_400.0  # seconds
 _FAULTS = (sqlite3.Error, SpoolFull, ToolsError, OverflowError)
-
-
-class Clean(NamedTuple):
-    """For how long nothing was wrong on a leg."""
-
-    days: float
-    since: float  # seconds since the epoch
-    why: str  # what was at that time
 
 
 class Store:
@@ -96,7 +88,7 @@ class Store:
     # --- What it is told ---
 
     def record(self, verdicts: Sequence[Kept]) -> None:
-        """Keep verdicts. A late match takes back what was said before of its message on its leg."""
+        """Keep verdicts. A late match takes back what was said of its message on its leg."""
         rows = [verdict.row() for verdict in verdicts]
         if not rows:
             return
@@ -107,26 +99,31 @@ class Store:
         self._told.set()
 
     def count(
-        self, minute: int, application: str, leg: int, kinds: Mapping[str, int], delays: Sequence[int] = ()
+        self,
+        minute: int,
+        application: str | None,
+        leg: int,
+        kinds: Mapping[str, int],
+        delays: Sequence[int] = (),
     ) -> None:
         """Count messages. It is written when the minute is over.
 
         Args:
             minute: since the epoch.
-            application: a topic's fourth word.
+            application: a topic's fourth word; None for what is only known of the leg.
             leg: its number.
             kinds: kind → how many; ``in`` for those that came in.
             delays: how many delays there were by interval of ``figures.LATENCIES``, the last one up to infinity: the
-                ``counts`` of a ``figures.Histogram``.
+                ``counts`` of a ``figures.Histogram``, or what :func:`.counted.coarser` makes of other intervals.
         """
         leg = int(leg)
         cell = Cell()
         cell.add(kinds, delays)
         with self._lock:
-            name = self._memory.seen.name(application)
+            name = self._memory.seen.name(application) if application is not None else None
             self._pending.count(minute, leg, name, cell)
             self._memory.history.add(minute, leg, cell)
-            if cell.kinds.get(IN):
+            if name is not None and cell.kinds.get(IN):
                 self._memory.seen.add(name, leg, minute, cell.kinds[IN])
 
     def blind(self, witness: int, begin: float, end: float | None, source: str = "") -> None:

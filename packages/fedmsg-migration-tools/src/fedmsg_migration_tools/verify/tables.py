@@ -31,7 +31,8 @@ _SCHEMA = f"""
 CREATE TABLE verdicts (
   number INTEGER PRIMARY KEY, kind TEXT NOT NULL, leg INTEGER NOT NULL, key BLOB NOT NULL, id TEXT NOT NULL,
   topic TEXT NOT NULL, application TEXT NOT NULL, seen_at REAL NOT NULL, judged_at REAL NOT NULL,
-  window REAL NOT NULL, evidence TEXT NOT NULL, taken_back INTEGER NOT NULL
+  window REAL NOT NULL, evidence TEXT NOT NULL, takes_back INTEGER NOT NULL,
+  taken_back INTEGER NOT NULL
 );
 CREATE INDEX verdicts_key ON verdicts (key);
 CREATE INDEX verdicts_kind ON verdicts (kind, leg);
@@ -150,9 +151,9 @@ class Tables:
         pages = 2 * len(rows) + size // 2000 + 16
         self._database.make_room(pages)
         with self._database.transaction(pages) as connection:
-            for late, some in itertools.groupby(rows, lambda row: row.kind == "late"):
+            for takes_back, some in itertools.groupby(rows, lambda row: row.takes_back):
                 batch = list(some)
-                if late:
+                if takes_back:
                     connection.executemany(_TAKE_BACK, [(row.key, row.leg) for row in batch])
                 connection.executemany(_INSERT, batch)
         self.rows["verdicts"] += len(rows)
