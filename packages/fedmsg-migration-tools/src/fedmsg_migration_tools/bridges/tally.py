@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ..exceptions import Reason
 from ..figures import Counter, Gauge, Histogram
 from .crossing import application
 
@@ -34,7 +35,13 @@ class Tally:
         self.loops = Counter(
             f"{prefix}_loops", "Messages dropped because a bridge had carried them already.", by_application
         )
-        self.quarantined = Counter(f"{prefix}_quarantined", "Messages set aside, by reason.", ("reason",))
+        # All reasons from the start: Prometheus sees no growth in a series that begins with its first message.
+        self.quarantined = Counter(
+            f"{prefix}_quarantined",
+            "Messages set aside, by reason.",
+            ("reason",),
+            {(str(reason),): 0 for reason in Reason},
+        )
         self.put_off = Counter(
             f"{prefix}_put_off",
             "Times that a message could not go yet and was put off, by reason.",
