@@ -23,7 +23,7 @@ from fedora_messaging.private_node import PrivateNode
 from . import limit, machine, peer, plot, plot_bridges, report, table
 from .course import ROOT, Course
 from .measure import Sample, measure
-from .plan import SCENARIOS
+from .plan import FIGURES, SCENARIOS
 from .processes import MeasureError
 from .terms import Contestant, Probe, Role, Scenario
 
@@ -50,8 +50,10 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def scenarios(only: Sequence[str] | None, quick: bool) -> list[Scenario]:
-    """Those asked for, with fewer messages when ``quick``."""
-    chosen = [scenario for scenario in SCENARIOS if only is None or scenario.name in only]
+    """Those asked for, and those that these are compared with; with fewer messages when ``quick``."""
+    wanted = {scenario.name for scenario in SCENARIOS} if only is None else set(only)
+    wanted |= {figure.first for figure in FIGURES if figure.first and figure.scenario in wanted}
+    chosen = [scenario for scenario in SCENARIOS if scenario.name in wanted]
     return [_shortened(scenario) for scenario in chosen] if quick else chosen
 
 

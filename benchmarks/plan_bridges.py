@@ -64,10 +64,10 @@ def _endpoints(publishers: int) -> Scenario:
 
 
 SCENARIOS = (
-    _inward("zmq-in", "ZeroMQ to AMQP", signed=False),
+    _inward("zmq-in", "to AMQP", signed=False),
     Scenario(
         "zmq-burst",
-        f"ZeroMQ to AMQP, {BURST:,} in a second",
+        f"to AMQP, {BURST:,} in 1 s",
         {
             Role.PEER: Crossing(Load.BURST, BURST, 200, rate=BURST, held=HELD),
             Role.OURS: Crossing(Load.BURST, BURST, 1_000, rate=BURST, held=HELD),
@@ -76,7 +76,7 @@ SCENARIOS = (
     ),
     Scenario(
         "zmq-latency",
-        f"ZeroMQ to AMQP, {A_SECOND} a second",
+        f"to AMQP, {A_SECOND} a second",
         {
             Role.PEER: Crossing(Load.PACED, 1_500, 300, rate=A_SECOND),
             Role.LIMIT: Task("bare", 1_500, 300, options={"task": "paced", "rate": A_SECOND}),
@@ -84,15 +84,15 @@ SCENARIOS = (
         },
         rounds=ROUNDS,
     ),
-    _inward("zmq-in-signed", "ZeroMQ to AMQP, signatures checked", signed=True),
+    _inward("zmq-in-signed", "to AMQP, signatures checked", signed=True),
     Scenario(
         "backlog",
-        f"ZeroMQ to AMQP, {BACKLOG:,} in the spool",
+        "to AMQP, a million spooled",
         {Role.LIMIT: bare_publish(), Role.OURS: Crossing(Load.BACKLOG, BACKLOG, 5_000)},
         rounds=ROUNDS,
     ),
-    _outward("zmq-out", "AMQP to ZeroMQ", signed=False),
-    _outward("zmq-out-signed", "AMQP to ZeroMQ, signed", signed=True),
+    _outward("zmq-out", "to ZeroMQ", signed=False),
+    _outward("zmq-out-signed", "to ZeroMQ, signed", signed=True),
     *(_endpoints(publishers) for publishers in PUBLISHERS),
 )
 

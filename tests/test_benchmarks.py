@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import tomllib
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -16,11 +17,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from benchmarks import frames, measure, meter, payload, plot, report
+from benchmarks import course, frames, measure, meter, payload, plot, plot_bridges, processes, report
 from benchmarks.__main__ import arguments, scenarios
 from benchmarks.limit import ConfirmCount
-from benchmarks.plan import FIGURES, SCENARIOS, Bar, Probe, Role, Task
+from benchmarks.plan import FIGURES, SCENARIOS
 from benchmarks.table import notes, table
+from benchmarks.terms import Bar, Crossing, Load, Probe, Role, Task
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -66,6 +68,10 @@ def test_pika_reads_the_published_message_as_it_was_meant() -> None:
         (
             frames.bind_queue("q", "x", "a.#"),
             pika.spec.Queue.Bind(queue="q", exchange="x", routing_key="a.#"),
+        ),
+        (
+            frames.declare_exchange("x"),
+            pika.spec.Exchange.Declare(exchange="x", type="topic", durable=True),
         ),
         (frames.purge_queue("q"), pika.spec.Queue.Purge(queue="q")),
         (frames.qos(500), pika.spec.Basic.Qos(prefetch_count=500)),
@@ -134,7 +140,7 @@ def test_meter_counts_from_the_restart_to_the_stop() -> None:
 
 
 def test_configuration_is_what_both_versions_read() -> None:
-    read = tomllib.loads(measure.configuration("amqp://guest:guest@127.0.0.1:1/%2F", 500))
+    read = tomllib.loads(course.configuration("amqp://guest:guest@127.0.0.1:1/%2F", 500))
     assert read["amqp_url"] == "amqp://guest:guest@127.0.0.1:1/%2F"
     assert read["qos"]["prefetch_count"] == 500
     assert read["queues"][payload.QUEUE]["durable"] is True
@@ -145,7 +151,42 @@ def test_memory_is_read_from_the_kernels_summary() -> None:
     rollup = (
         "5581-7ffd ---p 00000000 00:00 0    [rollup]\nRss:    43944 kB\nPss:    40000 kB\nPss_Anon: 1 kB\n"
     )
-    assert measure.memory(rollup) == {"rss_mb": pytest.approx(44.998656), "pss_mb": pytest.approx(40.96)}
+    assert processes.memory(rollup) == {"rss_mb": pytest.approx(44.998656), "pss_mb": pytest.approx(40.96)}
+
+
+def test_cpu_time_is_read_whatever_the_process_is_called() -> None:
+    stat = "7 (a) b (c) S 1 7 7 0 -1 4194304 2000 0 0 0 150 50 9 9 20 0 4 0 8000 70000000 9000"
+    ticks = os.sysconf("SC_CLK_TCK")
+    assert processes.cpu_seconds_of(stat) == pytest.approx(200 / ticks)
+
+
+def test_this_process_has_memory_and_uses_cpu_time() -> None:
+    found = processes.memory_of(os.getpid())
+    assert 5 < found["pss_mb"] <= found["rss_mb"] <= found["peak_mb"]
+    assert processes.cpu_seconds(os.getpid()) > 0
+
+
+def test_openssls_speed_is_read() -> None:
+    line = "rsa 2048 bits 0.000256s 0.000007s   3900.1 138002.5"
+    assert measure.rsa_speed(line) == (3900.1, 138002.5)
+
+
+def test_numbers_of_messages_are_found_in_what_travels() -> None:
+    data = payload.message_id(7).encode() + b" ... " + json.dumps(payload.envelope(0xABC)).encode()
+    assert payload.numbers(data) == [7, 0xABC]
+
+
+def test_the_bridges_measure_what_they_are_asked_for() -> None:
+    crossings = {
+        one for scenario in SCENARIOS for one in scenario.contestants.values() if isinstance(one, Crossing)
+    }
+    assert {one.load for one in crossings} == set(Load)
+    assert all(one.rate for one in crossings if one.load is Load.PACED)
+    assert {scenario.name for scenario in SCENARIOS if scenario.of_bridges} == {
+        scenario.name
+        for scenario in SCENARIOS
+        if any(isinstance(one, Crossing) for one in scenario.contestants.values())
+    }
 
 
 def test_each_figure_is_measured_of_ours_and_of_what_its_bound_names() -> None:
@@ -153,6 +194,7 @@ def test_each_figure_is_measured_of_ours_and_of_what_its_bound_names() -> None:
     against = {
         Bar.AT_MOST_OF_LIMIT: Role.LIMIT,
         Bar.AT_LEAST_OF_LIMIT: Role.LIMIT,
+        Bar.AT_LEAST_OF_LOWER: Role.RSA,
         Bar.AT_MOST_OF_PEER: Role.PEER,
     }
     for figure in FIGURES:
@@ -160,6 +202,11 @@ def test_each_figure_is_measured_of_ours_and_of_what_its_bound_names() -> None:
         assert Role.OURS in contestants
         if figure.bar in against:
             assert against[figure.bar] in contestants
+        if figure.bar is Bar.AT_LEAST_OF_LOWER:
+            assert Role.LIMIT in contestants
+        assert (figure.bar is Bar.AT_MOST_OF_FIRST) == (figure.first is not None)
+        if figure.first:
+            assert Role.OURS in known[figure.first].contestants
         if figure.peer_scenario:
             assert Role.PEER not in contestants
             assert Role.PEER in known[figure.peer_scenario].contestants
@@ -181,7 +228,21 @@ def test_only_chooses_scenarios_and_refuses_unknown_ones() -> None:
         arguments(["--only", "nothing"])
 
 
-LARGEST = {"rate": 60_000.0, "cpu_us": 3_000.0, "p50_us": 9_000.0, "seconds": 2.0, "rss_mb": 120.0}
+def test_what_a_scenario_is_compared_with_is_measured_too() -> None:
+    asked = arguments(["--only", "endpoints-500"])
+    assert [one.name for one in scenarios(asked.only, asked.quick)] == ["endpoints-1", "endpoints-500"]
+
+
+LARGEST = {
+    "rate": 60_000.0,
+    "cpu_us": 3_000.0,
+    "p50_us": 9_000.0,
+    "p99_us": 90_000.0,
+    "seconds": 2.0,
+    "rss_mb": 120.0,
+    "peak_mb": 120.0,
+    "arrived": 1.0,
+}
 
 
 def made_up(random: Random) -> dict[str, dict[Role, list[dict[str, float]]]]:
@@ -199,9 +260,16 @@ def figure_of(scenario: str, key: str) -> Any:
     return next(one for one in FIGURES if (one.scenario, one.key) == (scenario, key))
 
 
-def row_of(scenario: str, key: str, limit: float | None, peer: float, ours: float | None) -> report.Row:
+def row_of(
+    scenario: str,
+    key: str,
+    limit: float | None,
+    peer: float | None,
+    ours: float | None,
+    rsa: float | None = None,
+) -> report.Row:
     """The row of one round."""
-    taken = {Role.LIMIT: limit, Role.PEER: peer, Role.OURS: ours}
+    taken = {Role.LIMIT: limit, Role.PEER: peer, Role.OURS: ours, Role.RSA: rsa}
     samples = {role: [{key: value}] for role, value in taken.items() if value is not None}
     return report.row({scenario: samples}, figure_of(scenario, key))
 
@@ -216,6 +284,11 @@ def row_of(scenario: str, key: str, limit: float | None, peer: float, ours: floa
         (row_of("threads", "rate", 10_000, 750, 5_000), 0.5, "ok"),
         (row_of("import", "seconds", None, 0.2, 0.08), 0.4, "MISSED"),
         (row_of("idle", "rss_mb", None, 60, 45), None, "ok"),
+        (row_of("zmq-burst", "arrived", None, 0.3, 1.0), None, "ok"),
+        (row_of("zmq-burst", "arrived", None, 0.3, 0.99997), None, "MISSED"),
+        (row_of("zmq-in-signed", "rate", 10_000, 300, 6_000, 70_000), 0.6, "ok"),
+        (row_of("zmq-out-signed", "rate", 30_000, 30, 3_000, 6_000), 0.5, "MISSED"),
+        (row_of("zmq-out-signed", "rate", 30_000, 30, 30_000), None, "FAILED"),
         (row_of("threads", "rate", 10_000, 750, None), None, "FAILED"),
         (row_of("threads", "rate", None, 750, 9_000), None, "FAILED"),
     ],
@@ -240,6 +313,24 @@ def test_a_row_has_medians_and_the_median_of_the_rounds_ratios() -> None:
     assert (row.peer, row.peer_is_another) == (5.0, True)
 
 
+def test_many_publishers_are_compared_with_one_in_the_same_round() -> None:
+    samples = {
+        "endpoints-1": {Role.OURS: [{"cpu_us": 20.0}, {"cpu_us": 40.0}, {"cpu_us": 30.0}]},
+        "endpoints-500": {Role.OURS: [{"cpu_us": 24.0}, {"cpu_us": 52.0}, {"cpu_us": 30.0}]},
+    }
+    row = report.row(samples, figure_of("endpoints-500", "cpu_us"))
+    assert row.ratio == pytest.approx(1.2)
+    assert (report.bound(row.figure), report.verdict(row)) == ("≤ 1.25 x one", "ok")
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [("arrived", 1.0, "100 %"), ("arrived", 0.99997, "99.9 %"), ("peak_mb", 61.14, "61.1 MB")],
+)
+def test_numbers_are_said_with_their_units(key: str, value: float, said: str) -> None:
+    assert report.number(key, value) == said
+
+
 def test_the_closing_line_counts_missed_bounds() -> None:
     kept = row_of("threads", "rate", 10, 1, 6)
     lost = row_of("threads", "rate", 10, 1, 4)
@@ -251,12 +342,14 @@ def test_the_closing_line_counts_missed_bounds() -> None:
 
 def test_the_table_fits_into_eighty_columns() -> None:
     rows = report.rows(made_up(Random(1)), [scenario.name for scenario in SCENARIOS])
-    written = io.StringIO()
-    Console(file=written, width=80).print(table(rows))
-    lines = written.getvalue().rstrip().splitlines()
-    titles = len({row.figure.scenario for row in rows})
-    assert len(lines) == 1 + titles + len(rows)
+    for some in (report.of_libraries(rows), report.of_bridges(rows)):
+        written = io.StringIO()
+        Console(file=written, width=80).print(table(some))
+        lines = written.getvalue().rstrip().splitlines()
+        titles = len({row.figure.scenario for row in some})
+        assert len(lines) == 1 + titles + len(some)
     assert any("no more than 16" in note for note in notes(rows))
+    assert sum("openssl alone, on all cores" in note for note in notes(rows)) == 2
 
 
 def test_the_json_file_holds_every_sample() -> None:
@@ -292,6 +385,17 @@ def test_the_plot_is_drawn_of_whatever_was_measured(names: list[str], tmp_path: 
     rows = report.rows({name: samples[name] for name in names}, names)
     plot.draw(rows, tmp_path / "folder" / "bench.png", "a subtitle")
     assert (tmp_path / "folder" / "bench.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    "names",
+    [["zmq-in"], ["endpoints-500"], [scenario.name for scenario in SCENARIOS if scenario.of_bridges]],
+)
+def test_the_bridges_plot_is_drawn_of_whatever_was_measured(names: list[str], tmp_path: Path) -> None:
+    samples = made_up(Random(4))
+    rows = report.rows({name: samples[name] for name in names}, names)
+    plot_bridges.draw(rows, tmp_path / "folder" / "bridges.png", "a subtitle")
+    assert (tmp_path / "folder" / "bridges.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_probes_have_no_messages() -> None:
