@@ -84,10 +84,10 @@ SCENARIOS = (
         },
         rounds=ROUNDS,
     ),
-    _inward("zmq-in-signed", "to AMQP, signatures checked", signed=True),
+    _inward("zmq-in-signed", "to AMQP, signed", signed=True),
     Scenario(
         "backlog",
-        "to AMQP, a million spooled",
+        "to AMQP, from the spool",
         {Role.LIMIT: bare_publish(), Role.OURS: Crossing(Load.BACKLOG, BACKLOG, 5_000)},
         rounds=ROUNDS,
     ),

@@ -12,7 +12,8 @@ __all__ = ["Spare", "collect_seldom", "resident", "trim"]
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _SPARE = 4_000_000  # bytes that may be kept for later
-_COLLECT = (10_000, 20, 50)  # gc.set_threshold: allocations, and runs of the younger generation before the older's
+# gc.set_threshold: allocations, and runs of the younger generation before one of the older
+_COLLECT = (10_000, 20, 50)
 
 
 def resident() -> int:
