@@ -87,7 +87,7 @@ SCENARIOS = (
     _inward("zmq-in-signed", "to AMQP, signed", signed=True),
     Scenario(
         "backlog",
-        "to AMQP, from the spool",
+        "to AMQP, spooled",
         {Role.LIMIT: bare_publish(), Role.OURS: Crossing(Load.BACKLOG, BACKLOG, 5_000)},
         rounds=ROUNDS,
     ),
