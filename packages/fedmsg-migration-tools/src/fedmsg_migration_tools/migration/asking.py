@@ -41,13 +41,18 @@ def read(answer: http.client.HTTPResponse, end: float, most: int = MOST) -> byte
     Raises ``TimeoutError``, ``TooMuch``, and what reading raises.
     """
     parts, size = [], 0
-    while part := answer.read1(_CHUNK):
-        parts.append(part)
-        size += len(part)
-        if time.monotonic() > end:
-            raise TimeoutError("the answer does not end")
-        if size > most:
-            raise TooMuch(f"it answers with more than {most // 2**20} MiB")
+    try:
+        while part := answer.read1(_CHUNK):
+            parts.append(part)
+            size += len(part)
+            if time.monotonic() > end:
+                raise TimeoutError("the answer does not end")
+            if size > most:
+                raise TooMuch(f"it answers with more than {most // 2**20} MiB")
+        if answer.length:
+            raise http.client.IncompleteRead(b"", answer.length)
+    finally:
+        answer.close()  # read1() leaves it open, and then the connection cannot be used again
     return b"".join(parts)
 
 
@@ -68,7 +73,7 @@ def fetch(url: str, timeout: float, headers: Mapping[str, str] | None = None) ->
         body = read(answer, time.monotonic() + timeout)
     except (OSError, http.client.HTTPException, TooMuch) as error:
         told = error.reason if isinstance(error, ssl.SSLError) else getattr(error, "strerror", None)
-        why = told or str(error) or type(error).__name__
+        why = told or " ".join(str(error).split())[:200] or type(error).__name__
         raise ToolsError(f"{shown(url)} gives no answer ({why}): does it run, and there?") from error
     finally:
         connection.close()

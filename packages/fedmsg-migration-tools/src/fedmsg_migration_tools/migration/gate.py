@@ -103,15 +103,17 @@ def amqp_to_zmq(facts: Facts) -> Gate:
     """Open when nobody but the verification service listens to the bridge."""
     if facts.subscribers is None:
         return Gate((_UNKNOWN_LISTENERS,))
-    ours = int(facts.audit is not None and facts.audit.seeing.get("bridge_socket", False))
+    audit = facts.audit
+    runs = audit is not None and facts.now - audit.at <= _STALE
+    ours = int(audit is not None and runs and audit.seeing.get("bridge_socket", False))
     others = facts.subscribers - ours
     if others <= 0:
         return Gate()
     prefixes = sorted(facts.subscriptions or {})
     to = f" to {listed([quoted(one) for one in prefixes])}" if prefixes else ""
     but = ", the verification service not counted" if ours else ""
-    verb = "listens" if others == 1 else "listen"
-    return Gate((f"{count(others, 'subscriber')} {verb} to the bridge{to}{but}: move them to AMQP",))
+    verb, them = ("listens", "it") if others == 1 else ("listen", "them")
+    return Gate((f"{count(others, 'subscriber')} {verb} to the bridge{to}{but}: move {them} to AMQP",))
 
 
 def _quiet(facts: Facts, days: float) -> Iterator[str]:

@@ -228,11 +228,18 @@ def _mistaken(queue: str, exchange: str, pattern: str, look: _Look) -> Finding |
 
 def _shadowed(queue: str, exchange: str, patterns: list[str]) -> Iterator[Finding]:
     """Of patterns that mean the same, the first is kept."""
-    left = list(patterns)
+    tree: Bindings[str] = Bindings()
+    for pattern in patterns:
+        tree.add(pattern, pattern)
+    left = dict.fromkeys(patterns)
     for pattern in reversed(patterns):
-        others = [one for one in left if one != pattern and {of.ANY, of.ONE} & set(of.words(one))]
-        if others and of.covers(others, pattern):
-            left.remove(pattern)
+        # One topic of the pattern sorts out nearly all of many; what covers the pattern must match it too.
+        if len(tree.match(of.topic(pattern))) == 1:
+            continue
+        others = [one for one in left if one != pattern]
+        if of.covers(others, pattern):
+            tree.remove(pattern, pattern)
+            del left[pattern]
             which = next((one for one in others if of.covers([one], pattern)), None)
             by = "its other patterns together let" if which is None else f"{quoted(which)} lets"
             yield Finding(

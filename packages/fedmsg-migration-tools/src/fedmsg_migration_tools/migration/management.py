@@ -162,12 +162,12 @@ class Management:
         """The JSON of ``/api/PATH``; each part of the path is quoted here."""
         return self.request("GET", *path, query=query)
 
-    def pages(self, *path: str, **query: str | int) -> Iterator[dict[str, Any]]:
+    def pages(self, *path: str, page_size: int = _PAGE, **query: str | int) -> Iterator[dict[str, Any]]:
         """The items of a list that is told page by page; what comes and goes meanwhile may be missed or told twice."""
         page, last = 1, 1
         while page <= last:
             try:
-                answer = self.get(*path, page=page, page_size=_PAGE, **query)
+                answer = self.get(*path, page=page, page_size=page_size, **query)
             except ManagementError as exc:
                 if page > 1 and exc.status == http.HTTPStatus.BAD_REQUEST:
                     return  # the list has become shorter: page_out_of_range

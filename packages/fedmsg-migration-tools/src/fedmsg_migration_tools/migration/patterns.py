@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
 
-__all__ = ["APPLICATION", "application", "covers", "intersect", "of_application", "within"]
+__all__ = ["APPLICATION", "application", "covers", "intersect", "of_application", "topic", "within"]
 
 ONE = "*"
 ANY = "#"
@@ -27,6 +27,11 @@ _State = frozenset[tuple[int, int]]  # (pattern, position)
 def words(pattern: str) -> list[str]:
     """The words; the empty text has none (RabbitMQ's reading)."""
     return pattern.split(".") if pattern else []
+
+
+def topic(pattern: str) -> str:
+    """A topic that the pattern matches, with words that others match by their wildcards only."""
+    return ".".join("\0" if word == ONE else word for word in words(pattern) if word != ANY)
 
 
 def covers(general: Collection[str], special: str) -> bool:

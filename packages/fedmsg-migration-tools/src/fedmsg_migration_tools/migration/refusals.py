@@ -140,4 +140,4 @@ def _told(exc: Exception) -> str:
         return exc.verify_message
     if isinstance(exc, ssl.SSLError) and exc.reason:
         return exc.reason
-    return getattr(exc, "strerror", None) or str(exc) or type(exc).__name__
+    return getattr(exc, "strerror", None) or " ".join(str(exc).split())[:200] or type(exc).__name__

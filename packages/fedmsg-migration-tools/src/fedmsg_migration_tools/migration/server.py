@@ -15,9 +15,10 @@ from ..exceptions import ToolsError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Server", "servers"]
+__all__ = ["Server", "servers", "vhost"]
 
-PORT, TLS_PORT = 15672, 15671  # RabbitMQ's own
+#: Where the API is when a URL of this scheme does not say; for AMQP's, RabbitMQ's own ports.
+_PORTS = {"amqp": 15672, "amqps": 15671, "http": 80, "https": 443}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,27 +59,34 @@ def servers(conf: Mapping[str, Any], url: str | None = None) -> list[Server]:
     return [_server(url, dict(conf.get("tls") or {}), _user(found[0].url) if found else None)]
 
 
+def vhost(conf: Mapping[str, Any]) -> str:
+    """The virtual host that the library's settings name. Raises ``ConfigurationException``."""
+    found = addresses(conf)
+    name = unquote(urlsplit(found[0].url).path[1:]) if found else ""
+    return name or "/"
+
+
 def _server(url: str, tls: Mapping[str, str | None], user: tuple[str, str] | None = None) -> Server:
+    """From the URL of the API, or of the broker itself."""
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError as error:
         raise ToolsError(f"The URL {shown(url)!r} of the management API is wrong: {error}") from error
-    web = parts.scheme in {"http", "https"}
-    if not web and parts.scheme not in {"amqp", "amqps"}:
+    if parts.scheme not in _PORTS:
         raise ToolsError(f"The URL {shown(url)!r} of the management API must begin with http:// or https://")
+    web = parts.scheme.startswith("http")
     if web and not parts.hostname:
         raise ToolsError(f"The URL {shown(url)!r} of the management API names no host")
-    secure = parts.scheme in {"https", "amqps"}
-    if not web:
-        port = None
-    context = _context(tls) if secure else None
     name, password = _user(url) or user or ("guest", "guest")
-    default = TLS_PORT if secure else PORT
-    if web and port is None:
-        default = 443 if secure else 80
-    prefix = parts.path.rstrip("/").removesuffix("/api") if web else ""
-    return Server(parts.hostname or "localhost", port or default, name, password, context, prefix)
+    return Server(
+        parts.hostname or "localhost",
+        (port if web else None) or _PORTS[parts.scheme],
+        name,
+        password,
+        _context(tls) if parts.scheme.endswith("s") else None,
+        parts.path.rstrip("/").removesuffix("/api") if web else "",
+    )
 
 
 def _user(url: str) -> tuple[str, str] | None:
