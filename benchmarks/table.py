@@ -75,7 +75,7 @@ def notes(rows: Sequence[Row]) -> list[str]:
     said += [
         f"{row.scenario.title}: openssl alone, on all cores, reaches {number('rate', row.rsa)}."
         for row in rows
-        if row.rsa
+        if row.rsa and row.figure.key == "rate"
     ]
     if any(row.scenario.of_bridges for row in rows):
         said += BRIDGES
