@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from fedora_messaging.exceptions import BaseException as LibraryError
     from fedora_messaging.transports.base import Outgoing
 
-__all__ = ["Held", "Outcome", "Quarantine", "Selection", "to_bridges_queue"]
+__all__ = ["Held", "Outcome", "Quarantine", "Selection", "confirmed", "to_bridges_queue"]
 
 IDLE = 1.0  # seconds without a message that mean: there are no more
 PATIENCE = 30.0  # seconds for a connection that was lost meanwhile, and for a confirm
@@ -188,7 +188,7 @@ class Quarantine:
         if held.letter is None:
             return "no bridge put it there"
         try:
-            await _confirmed(self.session, await prepare(held.letter))
+            await confirmed(self.session, await prepare(held.letter))
         except (ToolsError, PublishException) as error:
             return str(error)
         except ValidationError as error:
@@ -277,7 +277,7 @@ def _no_queue(error: BadDeclaration, queue: str) -> Exception:
     return error
 
 
-async def _confirmed(session: Session, outgoing: Outgoing) -> None:
+async def confirmed(session: Session, outgoing: Outgoing) -> None:
     """Publish, and wait for the broker's word. Raises what became of it otherwise."""
     answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -289,5 +289,8 @@ async def _confirmed(session: Session, outgoing: Outgoing) -> None:
         else:
             answer.set_exception(error)
 
-    session.submit(outgoing, PATIENCE, done)
-    await answer
+    publication = session.submit(outgoing, PATIENCE, done)
+    try:
+        await answer
+    finally:
+        session.withdraw(publication)

@@ -39,6 +39,8 @@ MSG_ID = "fedmsg_msg_id"
 EXTRA = "fedmsg_extra"
 #: The names, separated by commas, of headers that the envelope gave values no consumer could take; ours stand there.
 REPAIRED = "fedmsg_repaired"
+#: Who sent the message again after a bridge had lost it, such as ``verify_missing@host-name``. No mark against loops.
+REPAIRED_BY = "fedmsg_repaired_by"
 
 #: The user name by which fedmsg's world knows a message that came from AMQP.
 BRIDGE_USER = "amqp-bridge"
