@@ -22,7 +22,8 @@ bootstrap:
 demo: bootstrap
 	@$(BIN)/python -m demo
 
-test: bootstrap
+test:
+	@tools/bootstrap chromium
 	$(BIN)/python -m pytest
 
 check: bootstrap

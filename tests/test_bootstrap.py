@@ -96,7 +96,7 @@ class Machine(NamedTuple):
     def user(self, uid: int) -> None:
         self.put("bin/id", f"echo {uid}")
 
-    def bootstrap(self) -> subprocess.CompletedProcess[str]:
+    def bootstrap(self, *more: str) -> subprocess.CompletedProcess[str]:
         environment = {
             "PATH": str(self.folder / "bin"),
             "MACHINE": str(self.folder),
@@ -104,7 +104,7 @@ class Machine(NamedTuple):
             "CALLS": str(self.folder / "calls"),
         }
         return subprocess.run(
-            [self.clone / "tools/bootstrap"],
+            [self.clone / "tools/bootstrap", *more],
             env=environment,
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -352,3 +352,17 @@ def test_on_fedora_the_file_is_asked_for_whatever_its_package_is_called(machine:
     (machine.folder / "bin/promtool").unlink()
     assert machine.bootstrap().returncode == 0
     assert "dnf install --quiet --assumeyes rabbitmq-server /usr/bin/promtool" in machine.calls
+
+
+def test_a_browser_is_installed_for_those_who_ask_for_it(machine: Machine) -> None:
+    assert machine.bootstrap().returncode == 0
+    assert not any("chromium" in call for call in machine.calls)
+    assert machine.bootstrap("chromium").returncode == 0
+    assert "apt-get install --quiet --yes --no-install-recommends chromium" in machine.calls
+
+
+@pytest.mark.parametrize("command", ["chromium", "chromium-browser"])
+def test_a_browser_that_is_there_is_enough(machine: Machine, command: str) -> None:
+    machine.put(f"bin/{command}", "")
+    assert machine.bootstrap("chromium").returncode == 0
+    assert not any("chromium" in call for call in machine.calls)

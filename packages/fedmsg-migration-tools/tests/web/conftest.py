@@ -50,7 +50,6 @@ def look(browser: Browser, serving: Serving) -> Iterator[Callable[..., Page]]:
 
         def look(
             width: int = 1280,
-            height: int = 900,
             scheme: Literal["light", "dark"] = "light",
             path: str = "",
             **more: Any,
