@@ -75,7 +75,9 @@ def settings_of_library(amqp_url: str | None, app: str, prefetch: int | None = N
         prefetch: unsettled deliveries, instead of the configuration's.
     """
     conf: dict[str, Any] = dict(library_config.conf.copy())
-    conf["client_properties"] = {"app": app, **conf["client_properties"]}
+    properties = conf["client_properties"]
+    if properties.get("app") == library_config.DEFAULTS["client_properties"]["app"]:
+        conf["client_properties"] = {**properties, "app": app}
     if amqp_url is not None:
         conf.update(amqp_url=amqp_url, amqp_urls=[])
     if prefetch is not None:
