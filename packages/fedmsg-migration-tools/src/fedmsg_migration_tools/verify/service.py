@@ -18,7 +18,6 @@ from .. import endpoints
 from ..bridges import service
 from ..bridges.declaring import declare
 from ..exceptions import ToolsError
-from ..migration import audit
 from ..progress import Progress
 from ..reconcile.core import Reconciler
 from ..reconcile.model import FAR, ORIGIN, Kind, Leg, Verdict, Witness
@@ -29,6 +28,7 @@ from .contents import Content, Contents
 from .figures import Seeing, Standing, VerifierFigures
 from .judging import Judging
 from .observer import Observer
+from .overlook import Overlook
 from .recovered import Lost
 from .repair import Repairer, crossing
 from .store import Store
@@ -50,7 +50,7 @@ _log = logging.getLogger(__name__)
 TITLE = "verify_missing"
 _STEP = 0.1  # seconds between two judgements
 _STEPS = 2000  # steps of the reconciler in one judgement
-_AUDIT = 30.0  # seconds between two looks at the whole store
+_AUDIT = 10.0  # seconds between two looks at the whole store
 _HISTORY = 3 * 3600.0  # seconds of history on the page
 _PREFETCH = 1000
 
@@ -91,7 +91,8 @@ class Verifier:
         self._bus = AmqpWitness(session, [*exchanges, quarantine], self._observer.over_amqp, self._bus_blind)
         self._repairer: Repairer | None = None
         self._rates = snapshot.Rates()
-        self._audit: Mapping[str, Any] = {}
+        self._overlook = Overlook(config, session.conf, self._store)
+        self._picture: Mapping[str, Any] = {}
         self._page: Any = None
         self.progress = Progress(settings.longest_window, time.monotonic())
         self._shown = VerifierFigures(self._beside)
@@ -189,9 +190,7 @@ class Verifier:
     async def _look_at_all(self) -> None:
         """What the page and ``status`` tell of the last days, and what reads the file."""
         while True:
-            self._audit = await asyncio.to_thread(
-                audit.tell, self._store, time.time(), self._config.migration.quiet_days, self.seeing()
-            )
+            self._picture = await asyncio.to_thread(self._overlook.draw, self.seeing())
             await asyncio.sleep(_AUDIT)
 
     def _lost(self, verdict: Verdict, content: Content | None) -> None:
@@ -260,7 +259,7 @@ class Verifier:
             "witnesses": {name: self._witness(name, sees) for name, sees in seeing.items()},
             "history": self._store.minutes(now - _HISTORY),
             "verdicts": self._store.latest(50),
-            "audit": dict(self._audit),
+            **self._picture,
         }
 
     def _leg(self, leg: Leg, seeing: Mapping[str, bool]) -> dict[str, Any]:
