@@ -21,12 +21,14 @@ from .keys import client_keys
 from .memory import resident, trim
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from ..config import ZmqToAmqp as Settings
     from ..sockets import EndpointState
     from .outbox import Outbox
     from .tally import Tally
+
+    Sources = Callable[[], Sequence[str]] | None
 
 __all__ = ["Intake"]
 
@@ -44,12 +46,21 @@ class Intake:
         outbox: where messages go.
         tally: counters.
         taken: called after messages have come in.
+        sources: says anew at each reload what ``zmq_endpoints`` are; those of the settings when omitted.
 
     Raises ``ToolsError`` when the topics or keys are not to be used.
     """
 
-    def __init__(self, settings: Settings, outbox: Outbox, tally: Tally, taken: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        outbox: Outbox,
+        tally: Tally,
+        taken: Callable[[], None],
+        sources: Sources = None,
+    ) -> None:
         self._settings = settings
+        self._sources = sources
         self._outbox = outbox
         self._tally = tally
         self._taken = taken
@@ -70,7 +81,8 @@ class Intake:
 
         Raises ``ToolsError``, and leaves all as it is, when there are none, or a file of them cannot be read.
         """
-        wanted = endpoints.read(self._settings.zmq_endpoints)
+        sources = self._settings.zmq_endpoints if self._sources is None else self._sources()
+        wanted = endpoints.read(sources)
         if not wanted:
             raise ToolsError("no ZeroMQ endpoints: name them with --zmq-endpoint, or in zmq_endpoints")
         known = set(self._subscriber.endpoints)

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from ..config import Config
     from ..config import ZmqToAmqp as Settings
     from ..figures import Figures
+    from .intake import Sources
 
 __all__ = ["ZmqToAmqp", "run"]
 
@@ -56,6 +57,7 @@ _log = logging.getLogger(__name__)
 TITLE = "zmq_to_amqp"
 WINDOW = 2000  # messages published and not confirmed; more gains nothing (docs/explanation/speed)
 _PUBLISH = 256  # messages handed to the broker in one turn of the loop
+_FIRST = 64  # of these, when the broker has confirmed all it had
 _SECURE_AFTER = 1.0  # seconds without a confirm after which a message is written to disk
 _FAREWELL = 5.0  # seconds that a stop waits for confirms
 _RETRY_MAX = 60.0  # seconds between two attempts at a message that a queue refuses, at most
@@ -69,13 +71,16 @@ class ZmqToAmqp:
         settings: the section ``zmq_to_amqp``.
         quarantine: the queue for what cannot cross.
         session: where to publish.
+        sources: says anew at each reload what ``zmq_endpoints`` are; those of the settings when omitted.
 
     Raises ``ToolsError`` when its files or endpoints are not to be used.
     """
 
     title = TITLE
 
-    def __init__(self, settings: Settings, quarantine: str, session: Session) -> None:
+    def __init__(
+        self, settings: Settings, quarantine: str, session: Session, sources: Sources = None
+    ) -> None:
         self._settings = settings
         self._quarantine = quarantine
         self._session = session
@@ -98,7 +103,7 @@ class ZmqToAmqp:
             self._spool, settings.max_unconfirmed, settings.max_unconfirmed_bytes, durable=settings.durable
         )
         self._tally = Tally(TITLE, "confirmed by the broker")
-        self._intake = Intake(settings, self._outbox, self._tally, self._taken)
+        self._intake = Intake(settings, self._outbox, self._tally, self._taken, sources)
         self.progress = Progress(settings.progress_timeout, time.monotonic())
         self.figures: Figures = Shown(self._tally, self._gauges, self._ready)
         self._complaints = Complaints()
@@ -174,11 +179,11 @@ class ZmqToAmqp:
 
     # to the broker
 
-    def _pump(self) -> None:
+    def _pump(self, most: int = _PUBLISH) -> None:
         """Publish what may be published now, up to a turn's worth."""
         if self._closed is not None or self._stopping:
             return
-        limit = min(_PUBLISH, WINDOW - self._out)
+        limit = min(most, WINDOW - self._out)
         items = self._outbox.next(limit, time.time(), time.monotonic())
         self._out += len(items)
         if self._checking is not None:
@@ -244,6 +249,9 @@ class ZmqToAmqp:
         else:
             self._note_quarantined(prepared.topic, prepared.fault)
         self._settle(item)
+        if self._out == WINDOW - _FIRST:
+            # RabbitMQ confirms a window at once, when it has nothing left to do: give it some before settling the rest.
+            self._pump(_FIRST)
 
     def _note_quarantined(self, topic: str, fault: Unbridgeable) -> None:
         self._tally.quarantined.add(1, fault.reason)
@@ -379,12 +387,14 @@ class ZmqToAmqp:
         yield from self._intake.gauges()
 
 
-def run(config: Config, *, amqp_url: str | None = None) -> None:
-    """Bridge until SIGTERM or SIGINT.
+def run(config: Config, *, amqp_url: str | None = None, sources: Sources = None) -> None:
+    """Bridge until SIGTERM or SIGINT; ``sources`` is that of :class:`ZmqToAmqp`.
 
     Raises ``ToolsError``, or the library's ``ConfigurationException``, when that cannot be.
     """
     settings = config.zmq_to_amqp
     conf = service.settings_of_library(amqp_url or config.amqp_url, f"{TITLE} {settings.name}")
-    make: Callable[[Session], ZmqToAmqp] = partial(ZmqToAmqp, settings, config.quarantine.queue)
+    make: Callable[[Session], ZmqToAmqp] = partial(
+        ZmqToAmqp, settings, config.quarantine.queue, sources=sources
+    )
     service.run(conf, make, settings.monitoring)

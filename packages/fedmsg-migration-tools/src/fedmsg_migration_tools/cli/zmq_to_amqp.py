@@ -64,12 +64,18 @@ def zmq_to_amqp(
             monitoring__port=monitoring_port,
             monitoring__address=monitoring_address,
         )
-        config = load(conf_path, {"zmq_to_amqp": options})
+        overrides = {"zmq_to_amqp": options}
+        config = load(conf_path, overrides)
         if not config.zmq_to_amqp.zmq_endpoints:
             raise click.UsageError(
                 "there is no ZeroMQ endpoint to connect to: name some by --zmq-endpoint, or by zmq_endpoints in the "
                 "section [zmq_to_amqp] of the configuration"
             )
-        from ..bridges.zmq_to_amqp import run  # noqa: PLC0415 - only when the command runs
+        from .. import config as tools_config  # noqa: PLC0415 - only when the command runs
+        from ..bridges.zmq_to_amqp import run  # noqa: PLC0415
 
-        run(config, amqp_url=amqp_url or config.amqp_url)
+        run(
+            config,
+            amqp_url=amqp_url or config.amqp_url,
+            sources=lambda: tools_config.load(conf_path, overrides).zmq_to_amqp.zmq_endpoints,
+        )
