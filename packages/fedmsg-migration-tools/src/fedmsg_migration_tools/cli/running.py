@@ -102,7 +102,7 @@ def reported() -> Iterator[None]:
     with until_told_to_end():
         try:
             yield
-        except (click.ClickException, click.Abort):
+        except (click.ClickException, click.Abort, click.exceptions.Exit):
             raise
         except Exception as error:
             raise _failure(error) from error
