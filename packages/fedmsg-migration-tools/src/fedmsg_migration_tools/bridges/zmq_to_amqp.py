@@ -40,7 +40,7 @@ from .signing import validator
 from .tally import Shown, Tally
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from fedora_messaging.aio import Session
     from fedora_messaging.publisher import Publication
@@ -373,7 +373,11 @@ class ZmqToAmqp:
             ("spool_bytes", "Bytes of the messages on disk.", self._spool.bytes),
             ("spool_max_bytes", "The most bytes that may be on disk.", self._spool.max_bytes),
             ("spool_deferred", "Messages on disk that were put off.", self._spool.deferred),
-            ("closed", "1 while nothing can be published.", self._closed is not None),
+            (
+                "closed",
+                "1 while the broker or the CA keep all from being published.",
+                self._closed is not None,
+            ),
             ("connected", "1 while there is a connection for publishing.", connected),
         ):
             yield Gauge.of(f"{TITLE}_{name}", about, float(value))
@@ -394,7 +398,5 @@ def run(config: Config, *, amqp_url: str | None = None, sources: Sources = None)
     """
     settings = config.zmq_to_amqp
     conf = service.settings_of_library(amqp_url or config.amqp_url, f"{TITLE} {settings.name}")
-    make: Callable[[Session], ZmqToAmqp] = partial(
-        ZmqToAmqp, settings, config.quarantine.queue, sources=sources
-    )
-    service.run(conf, make, settings.monitoring)
+    queue = config.quarantine.queue
+    service.run(conf, lambda session: ZmqToAmqp(settings, queue, session, sources), settings.monitoring)
