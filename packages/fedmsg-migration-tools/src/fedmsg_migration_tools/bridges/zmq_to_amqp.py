@@ -373,11 +373,7 @@ class ZmqToAmqp:
             ("spool_bytes", "Bytes of the messages on disk.", self._spool.bytes),
             ("spool_max_bytes", "The most bytes that may be on disk.", self._spool.max_bytes),
             ("spool_deferred", "Messages on disk that were put off.", self._spool.deferred),
-            (
-                "closed",
-                "1 while the broker or the CA keep all from being published.",
-                self._closed is not None,
-            ),
+            ("closed", "1 while all publishing is held back.", self._closed is not None),
             ("connected", "1 while there is a connection for publishing.", connected),
         ):
             yield Gauge.of(f"{TITLE}_{name}", about, float(value))
