@@ -216,51 +216,54 @@ def lively() -> Bus:
 
 
 def _judgements(bus: Bus) -> None:
+    now = time.time()
+    carriers = ["zmq_to_amqp@bridge01"]
+    source = {"source": "tcp://app03.example.org:3003", "i": 4711}
     bus.judge(
         "duplicated",
-        evidence={"copies": 2, "carrier": "zmq_to_amqp@bridge01"},
         topic="org.fedoraproject.prod.copr.build.end",
         application="copr",
+        evidence={"first_seen_at": now - 4.9, "carriers": carriers},
     )
     bus.judge(
         "unverifiable",
         "amqp_to_zmq",
         topic="org.fedoraproject.prod.copr.chroot.start",
         application="copr",
-        evidence={"blind": [{"witness": "bridge_socket", "begin": time.time() - 9, "end": time.time() - 2}]},
+        evidence={
+            "blind": [
+                {
+                    "begin": now - 9,
+                    "end": now - 2,
+                    "source": "tcp://127.0.0.1:9940",
+                    "why": "not connected",
+                }
+            ],
+            "witness": "bridge_socket",
+        },
     )
     bus.judge(
         "late",
-        evidence={"delay": 5.31, "called": "lost"},
         topic="org.fedoraproject.prod.buildsys.tag",
         application="buildsys",
+        seen_at=now - 5.31,
+        evidence={"delay": 5.31, "earlier": "lost", "carriers": carriers},
     )
-    lost = bus.judge("lost", topic="org.fedoraproject.prod.bodhi.update.complete.stable")
+    lost = bus.judge("lost", topic="org.fedoraproject.prod.bodhi.update.complete.stable", evidence=source)
     bus.judge(
         "changed",
         evidence={
-            "differences": [
-                {"path": "body.update.karma", "from": 1, "to": 2},
-                {"path": "body.update.title", "from": "firefox-146.0-1.fc43", "to": "firefox-146.0-1.fc43 "},
-                {"path": "headers.sent-at", "from": "2026-11-23T23:58:01+00:00"},
+            "difference": [
+                {"path": "body.update.karma", "from": "1", "to": "2"},
+                {
+                    "path": "body.update.title",
+                    "from": '"firefox-146.0-1.fc43"',
+                    "to": '"firefox-146.0-1.fc43 "',
+                },
+                {"path": "headers.sent-at", "from": '"2026-11-23T23:58:01+00:00"', "to": None},
             ],
-            "carrier": "zmq_to_amqp@bridge01",
+            "carriers": carriers,
         },
     )
-    bus.known[lost["id"]] = {
-        "path": [
-            {
-                "at": lost["seen_at"],
-                "where": "publishers",
-                "what": "seen",
-                "source": "tcp://app03.example.org:3003",
-                "i": 4711,
-            },
-            {"at": lost["seen_at"] + 4, "where": "zmq_topic", "what": "expected until then, not seen"},
-            {"at": lost["judged_at"], "what": "called lost; both ends were seen the whole time"},
-        ],
-        "message": {
-            "topic": lost["topic"],
-            "body": {"update": {"title": "firefox-146.0-1.fc43", "karma": 3}},
-        },
-    }
+    content = {"topic": lost["topic"], "body": {"update": {"title": "firefox-146.0-1.fc43", "karma": 3}}}
+    bus.known[lost["id"]] = {"id": lost["id"], "seen": {"publishers": content}, "verdicts": [lost]}

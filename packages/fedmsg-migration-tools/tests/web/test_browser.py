@@ -82,7 +82,7 @@ def test_a_lost_message_appears_with_its_evidence(bus: Bus, look: Callable[..., 
     expect(first).to_contain_text("lost")
     expect(first).to_contain_text("org.fedoraproject.prod.copr.lost.one")
     first.locator("summary").first.click()
-    expect(first.locator(".path")).to_contain_text("seen at exchange amq.topic carrier queue 7")
+    expect(first.locator(".path")).to_contain_text("seen at amq.topic carrier queue 7")
     expect(first.locator(".facts")).to_contain_text(["Application", "seen all the time"])
     first.get_by_text("The whole message").click()
     expect(first.locator("pre")).to_contain_text('"answer": 42')
@@ -90,16 +90,17 @@ def test_a_lost_message_appears_with_its_evidence(bus: Bus, look: Callable[..., 
 
 def test_a_changed_message_shows_what_changed_as_it_was(bus: Bus, look: Callable[..., Page]) -> None:
     page = look()
-    bus.judge(
+    verdict = bus.judge(
         "changed",
         evidence={
-            "differences": [
-                {"path": "body.n", "from": 1.0, "to": 2**63 + 1},
-                {"path": "body.text", "from": "a", "to": "a "},
-                {"path": "body.gone", "from": [1, {"b": None}]},
+            "difference": [
+                {"path": "body.n", "from": "1.0", "to": "9223372036854775809"},
+                {"path": "body.text", "from": '"a"', "to": '"a "'},
+                {"path": "body.gone", "from": '[1, {"b": null}]', "to": None},
             ]
         },
     )
+    bus.known[verdict["id"]] = {"seen": {"zmq_topic": {"body": {"n": 2**63 + 1, "x": 1.0}}}}
     expect(verdicts(page)).to_have_count(6)
     verdicts(page).first.locator("summary").first.click()
     rows = verdicts(page).first.locator(".diff tbody tr")
@@ -108,6 +109,59 @@ def test_a_changed_message_shows_what_changed_as_it_was(bus: Bus, look: Callable
     expect(rows.nth(0).locator("ins")).to_have_text("9223372036854775809")
     assert rows.nth(1).locator("ins").text_content() == '"a "'
     expect(rows.nth(2).locator("ins")).to_have_text("(not there)")
+    verdicts(page).first.get_by_text("As seen at zmq.topic").click()
+    whole = verdicts(page).first.locator("pre").text_content() or ""
+    assert '"n": 9223372036854775809,' in whole, "more digits than a number in JavaScript has"
+    assert '"x": 1.0' in whole
+
+
+@pytest.mark.parametrize(
+    ("kind", "path"),
+    [
+        ("changed", ["seen at the fedmsg publishers", "called changed"]),
+        (
+            "lost",
+            [
+                "seen at the fedmsg publishers from tcp://app03.example.org:3003, number 4711",
+                "+4 s expected at zmq.topic by now, and not seen there",
+                "called lost",
+            ],
+        ),
+        (
+            "late",
+            [
+                "seen at the fedmsg publishers",
+                "+5.31 s seen at zmq.topic brought by zmq_to_amqp@bridge01",
+                "called late it had been called lost, which is taken back",
+            ],
+        ),
+        (
+            "unverifiable",
+            [
+                "the verifier does not see the bridge's socket not connected, tcp://127.0.0.1:9940",
+                "seen at amq.topic",
+                "it sees the bridge's socket again",
+                "expected at the bridge's socket by now, and not seen there",
+                "called unverifiable",
+            ],
+        ),
+        (
+            "duplicated",
+            [
+                "seen at the fedmsg publishers",
+                "seen at zmq.topic once more brought by zmq_to_amqp@bridge01",
+            ],
+        ),
+    ],
+)
+def test_each_verdict_tells_the_path(kind: str, path: list[str], bus: Bus, look: Callable[..., Page]) -> None:
+    page = look()
+    row = verdicts(page).nth([one["kind"] for one in bus.judged].index(kind))
+    row.locator("summary").first.click()
+    expect(row.get_by_text("Looking for more")).to_have_count(0)
+    shown = [re.sub(r"\s+", " ", text) for text in row.locator(".path li").all_text_contents()]
+    rest = iter(shown)
+    assert all(any(step in line for line in rest) for step in path), shown
 
 
 def test_what_is_open_and_focused_stays_so_while_figures_move(bus: Bus, look: Callable[..., Page]) -> None:
@@ -157,7 +211,7 @@ def test_hostile_content_stays_text_and_runs_nothing(bus: Bus, look: Callable[..
             application=text,
             evidence={
                 text: text,
-                "differences": [{"path": text, "from": {text: text}, "to": text}],
+                "difference": [{"path": text, "from": {text: text}, "to": text}],
                 "blind": [text],
             },
         )
@@ -284,6 +338,7 @@ def test_the_keyboard_reaches_everything(look: Callable[..., Page]) -> None:
 def test_axe_finds_nothing_serious(scheme: str, width: int, bus: Bus, look: Callable[..., Page]) -> None:
     bus.blind.add("publishers")
     bus.health["amqp_to_zmq"] = ("warn", "Slower than an hour ago.")
+    bus.minutes(5, lost_at=(2,))  # cells enough: axe looks at each
     page = look(width=width, scheme=scheme, reduced_motion="reduce")
     expect(verdicts(page)).to_have_count(5)
     for summary in page.locator("summary:visible").all():

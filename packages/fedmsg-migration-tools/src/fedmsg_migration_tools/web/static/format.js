@@ -13,6 +13,14 @@ export const WITNESSES = {
   bridge_socket: "socket of the AMQP-to-ZeroMQ bridge",
 };
 
+// The same, within a sentence.
+export const PLACES = {
+  publishers: "the fedmsg publishers",
+  zmq_topic: "zmq.topic",
+  amq_topic: "amq.topic",
+  bridge_socket: "the bridge's socket",
+};
+
 // The word and the sign stand beside the colour, everywhere.
 export const HEALTH = {
   good: { word: "good", sign: "✓" },
@@ -84,7 +92,7 @@ export class Exact {
   constructor(source) { this.source = source; }
 }
 
-const CONTENT = new Set(["evidence", "message", "changes"]); // messages' own numbers, to be shown as they were
+const CONTENT = new Set(["evidence", "message", "changes", "seen"]); // messages' own numbers, to be shown as they were
 
 export function parse(text) {
   return figures(JSON.parse(text, (key, value, context) =>

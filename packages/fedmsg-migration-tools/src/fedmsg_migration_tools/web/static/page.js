@@ -31,10 +31,10 @@ function take(changed) {
   }
   if (has("legs", "window") && legs) update(byId("books"), sections.books(legs, seconds));
   if (has("witnesses")) update(byId("seeing"), sections.seeing(witnesses));
-  if (has("history")) charts.show(state.history);
+  if (state.history && has("history")) charts.show(state.history);
   if (has("verdicts", "window")) refreshVerdicts();
-  if (has("map")) update(byId("applications"), sections.map(state.map));
-  if (has("gate")) update(byId("gates"), sections.gates(state.gate));
+  if (has("map", "version")) update(byId("applications"), sections.map(state.map));
+  if (has("gate", "version")) update(byId("gates"), sections.gates(state.gate));
   if (has("since", "window")) about();
 }
 
@@ -91,7 +91,7 @@ filters.addEventListener("submit", (event) => event.preventDefault());
 byId("lookup").addEventListener("submit", async (event) => {
   event.preventDefault();
   const id = byId("lookup").elements.id.value.trim();
-  replace(byId("found"), id ? found(id, await lookUp(id)) : null);
+  replace(byId("found"), id ? found(id, await lookUp(id), state.window) : null);
 });
 
 // One connection at a time; whatever ends it, another is tried, at longer and longer intervals.

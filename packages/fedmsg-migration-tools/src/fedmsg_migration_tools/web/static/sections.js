@@ -42,7 +42,10 @@ function book(title, leg, window) {
       fact("called missing after", duration(window))));
 }
 
+const NOT_TOLD = "The service has not told yet.";
+
 export function gates(gate) {
+  if (!gate) return h("p.muted", {}, NOT_TOLD);
   return Object.entries(LEGS).filter(([name]) => gate[name]).map(([name, { name: title }]) => {
     const { open, because } = gate[name];
     return h("article.card", {},
@@ -63,6 +66,7 @@ const MAP = [
 ];
 
 export function map(applications) {
+  if (!applications) return h("p.muted", {}, NOT_TOLD);
   if (!applications.length) return h("p.muted", {}, "No application has been seen yet.");
   return table("Applications and where their messages originate", MAP, applications.map((one) => {
     const { zmq = {}, amqp = {} } = one;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The latest verdicts, each with its evidence: the message's path, what changed in it, and the rest as it is.
 import { foreign, h, replace } from "./dom.js";
-import { LEGS, WITNESSES, clock, duration, json, kindOf, parse, utc } from "./format.js";
+import { LEGS, PLACES, clock, duration, json, kindOf, parse, utc } from "./format.js";
 
 const SHORT = 80; // characters of an id or topic in the list; all of it is shown below
 
@@ -53,15 +53,17 @@ function item(verdict, window, open, fresh) {
 
 async function fill(body, verdict, window) {
   const more = h("div", {}, h("p.muted", {}, "Looking for more on this message …"));
-  const path = h("div", {}, told(storyOf(verdict, window)));
+  const path = h("div", {}, told(storyOf([verdict], window)));
   body.append(
     h("dl.facts", {},
-      fact("Id", foreign(verdict.id)), fact("Topic", foreign(verdict.topic || "(no topic)")),
-      fact("Application", foreign(verdict.application || "(none)"))),
+      fact("Id", foreign(verdict.id || "(not known)")), fact("Topic", foreign(verdict.topic || "(not known)")),
+      fact("Application", foreign(verdict.application || "(not known)"))),
     h("h3", {}, "Path"), path, ...evidenceOf(verdict.evidence ?? {}), more);
-  const found = await lookUp(verdict.id);
-  if (found.path?.length) replace(path, told(found.path.map(step)));
-  replace(more, found.text ? h("p.muted", {}, found.text) : null, found.message === undefined ? null : whole(found.message));
+  if (!verdict.id) return replace(more);
+  const known = await lookUp(verdict.id);
+  replace(path, told(pathOf(known, [verdict], window)));
+  replace(more, known.text ? h("p.muted", {}, known.text) : null, copies(known));
+  return undefined;
 }
 
 // What /api/message/ID knows; `text` says why it knows nothing.
@@ -78,62 +80,115 @@ export async function lookUp(id) {
 const wellFormed = (id) => String(id).replace(/\p{Surrogate}/gu, "\ufffd");
 
 // All that is known of one message, for the form above the list.
-export function found(id, known) {
-  const { path, message, changes, verdicts, text, ...rest } = known;
+export function found(id, known, window) {
+  const { path, message, changes, seen, verdicts, text, id: _, ...rest } = known;
+  const steps = pathOf(known, [], window);
   return h("article.card.evidence", {},
     h("h3", {}, "Message ", foreign(id, SHORT)),
     text ? h("p", {}, text) : null,
-    path?.length ? told(path.map(step)) : null,
-    (verdicts ?? []).map((verdict) => h("p", {}, `${kindOf(verdict.kind).word}, `, time(verdict.judged_at), `, ${LEGS[verdict.leg]?.name ?? ""}`)),
+    steps.length ? told(steps) : null,
+    (verdicts ?? []).flatMap((verdict) => evidenceOf(verdict.evidence ?? {})),
     ...evidenceOf(changes ? { changes, ...rest } : rest),
-    message === undefined ? null : whole(message));
+    copies(known));
 }
 
-// The path as the verdict itself tells it, for messages of which nothing else is kept.
-function storyOf(verdict, window) {
-  const leg = LEGS[verdict.leg];
-  const [origin, far] = [WITNESSES[leg?.origin] ?? "the origin", WITNESSES[leg?.far] ?? "the other end"];
-  const waited = verdict.window ?? window;
-  const steps = [];
-  if (verdict.seen_at !== null) steps.push({ at: verdict.seen_at, text: verdict.kind === "unwitnessed" ? "the gap was noticed" : `seen at ${origin}` });
-  if (["lost", "unverifiable"].includes(verdict.kind) && verdict.seen_at !== null && waited)
-    steps.push({ at: verdict.seen_at + waited, text: `expected at ${far} until then, and not seen there`, bad: true });
-  const verdictText = `called ${kindOf(verdict.kind).word}`;
-  steps.push({ at: verdict.judged_at, text: verdict.taken_back ? `${verdictText}; taken back since` : verdictText });
-  return steps.sort((a, b) => a.at - b.at);
+// The path as the service tells it; else what all verdicts on the message say together.
+function pathOf(known, verdicts, window) {
+  if (known.path?.length) return known.path.map(step);
+  return storyOf(known.verdicts?.length ? known.verdicts : verdicts, window);
 }
+
+function storyOf(verdicts, window) {
+  const steps = verdicts.flatMap((verdict) => chapter(verdict, window)).filter(({ at }) => Number.isFinite(at));
+  const told = new Map(steps.map((one) => [`${one.at} ${one.text}`, one]));
+  return [...told.values()].sort((a, b) => a.at - b.at);
+}
+
+// What one verdict and its evidence say, in order of time.
+function chapter(verdict, window) {
+  const { kind, seen_at: seen, evidence = {} } = verdict;
+  const leg = LEGS[verdict.leg];
+  const [origin, far] = [PLACES[leg?.origin] ?? "the origin", PLACES[leg?.far] ?? "the other end"];
+  const by = [evidence.source ? `from ${evidence.source}` : null, Number.isFinite(Number(evidence.i ?? NaN)) ? `number ${evidence.i}` : null]
+    .filter(Boolean).join(", ");
+  const carriers = Array.isArray(evidence.carriers) && evidence.carriers.length ? `brought by ${evidence.carriers.join(", ")}` : "";
+  const steps = [...begins()];
+  for (const gap of Array.isArray(evidence.blind) ? evidence.blind : []) {
+    const witness = PLACES[evidence.witness ?? gap.witness] ?? "one end";
+    steps.push({ at: plainNumber(gap.begin), text: `the verifier does not see ${witness}`, more: [gap.why, gap.source].filter(Boolean).join(", "), blind: true });
+    if (gap.end) steps.push({ at: plainNumber(gap.end), text: `it sees ${witness} again` });
+  }
+  const waited = verdict.window ?? window;
+  if (["lost", "unverifiable"].includes(kind) && evidence.origin !== "unseen" && waited)
+    steps.push({ at: seen + waited, text: `expected at ${far} by now, and not seen there`, bad: true });
+  if (kind === "late" && evidence.delay) steps.push({ at: seen + Number(evidence.delay.source ?? evidence.delay), text: `seen at ${far}`, more: carriers });
+  steps.push({
+    at: verdict.judged_at,
+    text: `called ${kindOf(kind).word}${verdict.taken_back ? "; taken back since" : ""}`,
+    more: evidence.earlier ? `it had been called ${evidence.earlier}, which is taken back` : "",
+  });
+  return steps;
+
+  function* begins() {
+    if (kind === "unwitnessed") {
+      yield { at: seen, text: "numbers are missing, which neither end has seen", more: by };
+    } else if (kind === "looped") {
+      yield { at: plainNumber(evidence.first_seen_at), text: `first seen on the way ${LEGS[evidence.first_leg]?.name ?? "of the other leg"}` };
+      yield { at: seen, text: `seen on the way ${leg?.name ?? ""} too`, more: by };
+    } else if (kind === "duplicated") {
+      yield { at: plainNumber(evidence.first_seen_at), text: `seen at ${origin}` };
+      yield { at: seen, text: `seen at ${far} once more`, more: carriers };
+    } else if (evidence.origin === "unseen") {
+      yield { at: seen, text: `seen at ${far}, and not before at ${origin}`, more: carriers || by };
+    } else {
+      yield { at: seen, text: `seen at ${origin}`, more: by };
+    }
+  }
+}
+
+const plainNumber = (value) => Number(value?.source ?? value ?? NaN);
 
 function step({ at, where, what, ...rest }) {
-  const place = WITNESSES[where] ?? where;
+  const place = PLACES[where] ?? where;
   const more = Object.entries(rest).map(([key, value]) => `${key} ${typeof value === "string" ? value : json(value)}`);
   return { at, text: [what, place ? `at ${place}` : null].filter(Boolean).join(" "), more: more.join(", ") };
 }
 
 function told(steps) {
   const first = steps[0]?.at;
-  return h("ol.path", {}, steps.map(({ at, text, more, bad }) =>
-    h(bad ? "li.bad" : "li", {},
+  return h("ol.path", {}, steps.map(({ at, text, more, bad, blind }) =>
+    h(bad ? "li.bad" : blind ? "li.blind" : "li", {},
       time(at, { millis: true }),
       h("span.after", {}, at > first ? ` +${duration(at - first)} ` : " "),
       foreign(text, 2000), more ? h("span.muted", {}, " ", foreign(more, 2000)) : null)));
 }
 
-// A list of {path, from, to} is a diff, wherever it is found; all else is shown as it is.
+const TOLD = new Set(["blind", "first_seen_at", "first_leg", "earlier"]); // by the path, in words
+
+function valueOf(key, value) {
+  const at = plainNumber(value);
+  if (key.endsWith("_at") && Number.isFinite(at)) return time(at, { millis: true });
+  if (key === "witness") return foreign(PLACES[value] ?? value, SHORT);
+  return foreign(typeof value === "string" ? value : json(value), 4000);
+}
+
+// A list of {path, from, to} is a diff, wherever it is found; all else is shown as it is. The values of a diff are JSON
+// texts; one that is missing or null was not there.
 function evidenceOf(evidence) {
   const isDiff = (value) => Array.isArray(value) && value.length > 0 && value.every((one) => one && typeof one === "object" && "path" in one && ("from" in one || "to" in one));
   const diffs = Object.values(evidence).filter(isDiff).flat();
-  const rest = Object.entries(evidence).filter(([, value]) => !isDiff(value));
+  const rest = Object.entries(evidence).filter(([key, value]) => !isDiff(value) && !TOLD.has(key) && value !== null);
   return [
     diffs.length ? h("h3", {}, "What changed") : null,
     diffs.length ? diffTable(diffs) : null,
     rest.length ? h("h3", {}, "Evidence") : null,
     rest.length ? h("dl.facts", {}, rest.map(([key, value]) =>
-      fact(foreign(key.replaceAll("_", " "), SHORT), foreign(typeof value === "string" ? value : json(value), 4000)))) : null,
+      fact(foreign(key.replaceAll("_", " "), SHORT), valueOf(key, value)))) : null,
   ].filter(Boolean);
 }
 
 function diffTable(diffs) {
-  const side = (tag, diff, key) => h(tag, {}, foreign(json(key in diff ? diff[key] : undefined), 4000));
+  const side = (tag, diff, key) => h(tag, {}, foreign(typeof diff[key] === "string" ? diff[key] : json(diff[key] ?? undefined), 4000));
   return h("table.diff", {},
     h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Where"), h("th", { scope: "col" }, "From → to"))),
     h("tbody", {}, diffs.map((diff) => h("tr", {},
@@ -146,7 +201,12 @@ const labelled = (sign, word, element) =>
 
 const fact = (name, value) => h("div", {}, h("dt", {}, name), h("dd", {}, value));
 
-const whole = (message) => h("details", {}, h("summary", {}, "The whole message"),
-  h("pre", { tabindex: "0", role: "group", "aria-label": "The whole message" }, foreign(json(message), 200_000)));
+// The message itself, as far as the service still holds it: {message} or, by witness, {seen}.
+function copies({ message, seen }) {
+  const all = message === undefined ? [] : [["The whole message", message]];
+  for (const [name, copy] of Object.entries(seen ?? {})) all.push([`As seen at ${PLACES[name] ?? "one end"}`, copy]);
+  return all.map(([label, copy]) => h("details", {}, h("summary", {}, label),
+    h("pre", { tabindex: "0", role: "group", "aria-label": label }, foreign(json(copy), 200_000))));
+}
 
 const time = (at, options) => h("time", { datetime: utc(at), title: utc(at) }, clock(at, options));
