@@ -21,6 +21,8 @@ __all__ = ["cli", "main"]
 COMMANDS = {
     "amqp_to_zmq": "Publish over ZeroMQ what comes over AMQP.",
     "quarantine": "Look at the messages that could not be bridged, replay or drop them.",
+    "status": "Show who publishes and listens where, which bindings will hurt, and what keeps the bridges.",
+    "verify_missing": "Say what the bridges lost, changed or doubled, and what cannot be known.",
     "zmq_to_amqp": "Publish over AMQP what comes over ZeroMQ.",
 }
 
