@@ -15,6 +15,7 @@ from fedmsg_migration_tools.fedmsg.policy import Policy
 from fedmsg_migration_tools.fedmsg.signing import Signer, Validator
 from fedmsg_migration_tools.fedmsg.translation import to_amqp, to_envelope
 from fedmsg_migration_tools.reconcile.model import Leg
+from fedmsg_migration_tools.reconcile.sightings import key
 from fedmsg_migration_tools.verify import recovered
 from fedmsg_migration_tools.verify.recovered import Message, NoMessage, from_archive, from_replay, ids, is_it
 from tests.pki import Pki
@@ -210,7 +211,15 @@ def test_the_ids_it_is_known_by() -> None:
     assert ids(lost_to_amqp()) == [f"2018-{uuid(1)}"]
     assert ids(lost_to_zmq()) == [uuid(1), f"2018-{uuid(1)}"]
     assert ids(lost_to_zmq(message_id=f"2017-{uuid(1)}")) == [f"2017-{uuid(1)}"]
-    assert ids(lost_to_zmq(message_id=None)) == []
+    assert ids(lost_to_zmq(message_id=None)) == [uuid(1), f"2018-{uuid(1)}"]
+    assert ids(lost_to_amqp(message_id=None)) == [uuid(1), f"2018-{uuid(1)}"]
+    assert ids(lost_to_zmq(message_id=None, key=key("no UUID"))) == []
+
+
+def test_where_the_topic_is_forgotten_the_id_is_enough() -> None:
+    message = Message(frames=frames(envelope()))
+    assert is_it(message, lost_to_amqp(topic=""))
+    assert not is_it(message, lost_to_amqp(topic="", key=key("other")))
 
 
 def test_what_came_with_the_verdict_is_taken_as_it_is() -> None:

@@ -13,6 +13,7 @@ import pytest
 from fedmsg_migration_tools.exceptions import ToolsError
 from fedmsg_migration_tools.fedmsg import canonical
 from fedmsg_migration_tools.fedmsg.translation import to_envelope
+from fedmsg_migration_tools.reconcile.sightings import key
 from fedmsg_migration_tools.shapes import Repair
 from fedmsg_migration_tools.verify.recovered import Message
 from fedmsg_migration_tools.verify.sources import Found, Sources
@@ -155,10 +156,21 @@ def test_the_archive_may_be_mistaken(record: dict[str, Any]) -> None:
     asyncio.run(test())
 
 
+def test_of_what_all_is_forgotten_the_key_is_enough(tmp_path: Path) -> None:
+    async def test() -> None:
+        with replaying(tmp_path / "a", envelope()) as endpoint:
+            assert (
+                await find(lost_to_amqp(forgotten=True, message_id=None, topic=""), endpoint)
+            ).message == IT
+
+    asyncio.run(test())
+
+
 def test_a_message_without_an_id_can_be_asked_for_by_nobody() -> None:
     async def test() -> None:
         with answering(frames(envelope())[1]) as (endpoint, asked):
-            assert await find(lost_to_amqp(forgotten=True, message_id=None), endpoint) == Found(None)
+            lost = lost_to_amqp(forgotten=True, message_id=None, key=key("no UUID"))
+            assert await find(lost, endpoint) == Found(None)
             assert asked == []
 
     asyncio.run(test())

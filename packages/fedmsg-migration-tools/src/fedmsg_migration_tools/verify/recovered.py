@@ -16,7 +16,7 @@ from ..fedmsg import canonical, identity, marks, translation
 from ..fedmsg.envelope import Envelope, parse, split
 from ..fedmsg.values import SENT_AT
 from ..reconcile.model import Leg
-from ..reconcile.sightings import key
+from ..reconcile.sightings import id_of, key
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -51,8 +51,8 @@ class Lost:
     Attributes:
         leg: which one it did not get across.
         key: what it is known by, its id without the year.
-        message_id: as it was at the origin; None where it had none.
-        topic: likewise.
+        message_id: as it was at the origin; None where it had none, or it is not remembered.
+        topic: likewise; empty when it is not remembered.
         application: the fourth word of the topic.
         seen_at: when it was seen at the origin, in seconds since the epoch.
         frames: on the leg to AMQP, the frames as they were seen; None when they are not remembered.
@@ -95,12 +95,13 @@ def remembered(lost: Lost) -> Message | None:
 
 
 def ids(lost: Lost) -> list[str]:
-    """The ids under which others may know it: over ZeroMQ a message from AMQP has the year in front."""
-    if not lost.message_id:
+    """The ids under which others may know it: with and without the year, where it is not known which."""
+    message_id = lost.message_id or id_of(lost.key)
+    if not message_id:
         return []
-    if lost.leg is Leg.ZMQ_TO_AMQP:
-        return [lost.message_id]
-    return list(dict.fromkeys([lost.message_id, identity.with_year(lost.message_id, int(lost.seen_at))]))
+    if lost.leg is Leg.ZMQ_TO_AMQP and lost.message_id:
+        return [message_id]
+    return list(dict.fromkeys([message_id, identity.with_year(message_id, int(lost.seen_at))]))
 
 
 def from_replay(part: bytes, leg: Leg) -> Message:
@@ -146,7 +147,7 @@ def is_it(message: Message, lost: Lost) -> bool:
         topic, message_id = message.delivery[:2]  # type: ignore[assignment]
     else:
         return False
-    return key(message_id) == lost.key and topic == lost.topic
+    return key(message_id) == lost.key and lost.topic in {topic, ""}
 
 
 # From an archive.

@@ -111,7 +111,7 @@ class Repairer:
         session: where to publish.
         rules: what :func:`crossing` gives.
         name: of this verifier, for the mark; the host's when omitted.
-        still_lost: asked before anything is done, and again before it is sent.
+        still_lost: asked before anything is done, and again before it is sent; beside what :meth:`Repairer.came` says.
         told: called with what became of each message of :meth:`give`.
         known: legs and keys of what was repaired before a restart.
         sources: where to look; as the settings say when omitted.
@@ -148,6 +148,8 @@ class Repairer:
         self._tries = tries
         self._done: OrderedDict[tuple[Leg, bytes], None] = OrderedDict.fromkeys(known)
         self._in_hand: set[tuple[Leg, bytes]] = set()
+        self._given: set[tuple[Leg, bytes]] = set()
+        self._came: set[tuple[Leg, bytes]] = set()  # of those
         self._waiting = Waiting(settings.content_max_bytes)
         self._complaints = Complaints()
         self.outcomes = Counter(
@@ -163,7 +165,16 @@ class Repairer:
                 lost, Repaired("failed", detail=f"{_WAITING} messages wait for their repair already")
             )
             return
+        self._given.add((lost.leg, lost.key))
         self._wait(self._waiting.take(lost), self._settings.repair.delay, 0)
+
+    def came(self, leg: Leg, key: bytes) -> None:
+        """The verdict is taken back: it has come after all, or was repaired by another. Nothing is sent then."""
+        if (leg, key) in self._given:
+            self._came.add((leg, key))
+
+    def _lost(self, lost: Lost) -> bool:
+        return (lost.leg, lost.key) not in self._came and self._still_lost(lost)
 
     def _wait(self, lost: Lost, seconds: float, tried: int) -> None:
         self._waiting.later(seconds, partial(self._try, lost, tried))
@@ -175,6 +186,8 @@ class Repairer:
             self._wait(lost, self._tries[tried], tried + 1)
             return
         self._waiting.gone(lost)
+        for known in (self._given, self._came):
+            known.discard((lost.leg, lost.key))
         self._settle(lost, repaired)
 
     def _settle(self, lost: Lost, repaired: Repaired) -> None:
@@ -201,7 +214,7 @@ class Repairer:
         self._in_hand.add(known_as)
         try:
             async with self._slots:
-                if not self._still_lost(lost):
+                if not self._lost(lost):
                     return _CAME
                 await self._pace.wait()
                 repaired = await self._look_and_send(lost)
@@ -220,7 +233,7 @@ class Repairer:
         found = await self._sources.find(lost)
         if found.message is None:
             return _nowhere(found)
-        if not self._still_lost(lost):
+        if not self._lost(lost):
             return _CAME
         try:
             return await self._send(found.message, found.source)
