@@ -366,6 +366,7 @@ class ZmqToAmqp:
 
     def _gauges(self) -> Iterator[Gauge | Counter]:
         connected = self._session.statistics.connected
+        closed = self._closed is not None or (self._outbox.waiting > 0 and not connected)
         for name, about, value in (
             ("unconfirmed", "Messages published and not confirmed.", self._out),
             ("waiting", "Messages that are not settled.", self._outbox.waiting),
@@ -373,7 +374,7 @@ class ZmqToAmqp:
             ("spool_bytes", "Bytes of the messages on disk.", self._spool.bytes),
             ("spool_max_bytes", "The most bytes that may be on disk.", self._spool.max_bytes),
             ("spool_deferred", "Messages on disk that were put off.", self._spool.deferred),
-            ("closed", "1 while all publishing is held back.", self._closed is not None),
+            ("closed", "1 while nothing can be published.", closed),
             ("connected", "1 while there is a connection for publishing.", connected),
         ):
             yield Gauge.of(f"{TITLE}_{name}", about, float(value))
