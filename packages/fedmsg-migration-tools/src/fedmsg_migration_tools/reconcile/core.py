@@ -15,10 +15,10 @@ from .blindness import Blindness
 from .clock import Clock
 from .counters import Counters
 from .judge import Judge
-from .ledger import OPEN, WAITS, Ledger
-from .model import FAR, Books, Kind, Leg, Verdict, Witness
+from .ledger import OPEN, Ledger, Review
+from .model import Books, Kind, Leg, Verdict, Witness
 from .names import OTHERS
-from .units import AWAITING, GIVEN_UP, LOST, SETTLED, State
+from .units import AWAITING, CALLED, GIVEN_UP, SETTLED, State
 from .window import BOUNDS, Delays, Window
 
 if TYPE_CHECKING:
@@ -66,19 +66,19 @@ class Reconciler:
         self._measured = self._ledger.measured
         self._books = self._ledger.books
         self._carriers = self._ledger.carriers
+        self._applications, self._sources = self._ledger.applications.numbers, self._ledger.sources.numbers
         self._blindness = tuple(Blindness() for _ in Witness)
-        self._counters = {0: Counters(keep=True), 3: Counters(keep=False)}
+        self._counters = (Counters(keep=True), None, None, Counters(keep=False))
         self._judge = Judge(self._ledger, self._blindness, self._counters[0], slack)
         self._slack = slack
         self._most = most
         self._remember = 2 * rule.upper if remember is None else remember
-        self._bounds = {SETTLED: max(most // 2, 1), LOST: max(most // 8, 1), GIVEN_UP: max(most // 8, 1)}
+        self._bounds = {SETTLED: max(most // 2, 1), CALLED: max(most // 8, 1), GIVEN_UP: max(most // 8, 1)}
         self._kept = {
             SETTLED: self._remember,
-            LOST: max(self._remember, 3600.0),
+            CALLED: max(self._remember, 3600.0),
             GIVEN_UP: max(self._remember, 3600.0),
         }
-        self._reviews: list[tuple[list[int], float, float]] = []
         self._adapted = self._swept = -inf
 
     @property
@@ -114,7 +114,7 @@ class Reconciler:
     @property
     def behind(self) -> bool:
         """Whether :meth:`advance` has left something to do: call it again soon."""
-        return self._due() is not None or bool(self._reviews)
+        return self._due() is not None or bool(self._ledger.reviews)
 
     def seen(
         self,
@@ -142,20 +142,24 @@ class Reconciler:
             i: that number; at ``ZMQ_TOPIC`` the publisher's.
             seq_id: counts where there is no ``i``.
         """
-        now = self._clock.tell(at)
-        units = self._units
+        clock, units = self._clock, self._units
+        now = at + clock.offset
+        if 0 <= now - clock.now < clock.leap:
+            clock.now = now
+        else:
+            now = clock.tell(at)
         leg, number = witness >> 1, i if i is not None else seq_id
         if number is None or not 0 <= number < _NUMBER:
             number = -1
-        digest &= _DIGEST
         bit = 0
         if witness & 1:
-            bit = self._carriers.bits.get(carrier) or self._carriers.bit(carrier)
-            self._carriers.used |= bit
+            carriers = self._carriers
+            bit = carriers.bits.get(carrier) or carriers.bit(carrier)
+            carriers.used |= bit
         slot = units.shards[hash(key) >> 40 & 255].get(key)
         known = False
         if slot is None:
-            self._first(leg, key, digest, now, application, source, number, bit)
+            self._first(leg, key, digest & _DIGEST, now, application, source, number, bit)
         elif (
             units.state[slot] == (_SENT if bit else _AHEAD) + leg
             and units.digest[slot] == digest
@@ -164,19 +168,39 @@ class Reconciler:
             self._pair(slot, leg, now, bit)
             if not bit:
                 units.source[slot] = self._ledger.sources.number(source)
-        elif bit:
-            known = self._arrived(leg, key, digest, now, application, source, number, bit)
         else:
-            known = self._sent(leg, key, digest, now, application, source, number)
-        if number >= 0 and (witness == 0 or witness == 3):
-            self._count(witness, source or carrier, number, now, application, known)
+            again = self._arrived if bit else self._sent
+            known = again(leg, key, digest & _DIGEST, now, application, source, number, bit)
+        if number >= 0 and (counters := self._counters[witness]) is not None:
+            name = source or carrier
+            count = counters.counts.get(name)
+            if count is not None and count.highest + 1 == number:
+                count.highest = number
+                count.at = now
+            else:
+                self._count(witness, name, number, now, application, known)
 
-    def loop(self, key: bytes, at: float, application: str = "", leg: Leg = Leg.ZMQ_TO_AMQP) -> None:
-        """A message at the origin that bears a bridge's mark: it is not to be bridged."""
-        self._clock.tell(at)
-        books = self._books[leg]
+    def loop(
+        self,
+        key: bytes,  # noqa: ARG002 - nothing is expected, so nothing is remembered
+        at: float,
+        application: str = "",
+        leg: Leg = Leg.ZMQ_TO_AMQP,
+        *,
+        source: str = "",
+        i: int | None = None,
+        seq_id: int | None = None,
+    ) -> None:
+        """A message at the origin that bears a bridge's mark, so that it is not to be bridged: it is only counted.
+
+        Arguments as those of :meth:`seen`; its number is one of its publisher's all the same.
+        """
+        now, books = self._clock.tell(at), self._books[leg]
         books.received += 1
         books.loops += 1
+        number = i if i is not None else seq_id
+        if number is not None and leg == Leg.ZMQ_TO_AMQP:
+            self._count(Witness.PUBLISHERS, source, number, now, application, known=False)
 
     def quarantined(self, leg: Leg, key: bytes, reason: str, at: float) -> None:
         """A bridge set the message aside. Each message in the queue is to be told once."""
@@ -188,7 +212,7 @@ class Reconciler:
                 if ledger.state(slot) in states:
                     ledger.quarantine(slot, State.QUARANTINED, reason)
                     return
-        slot = self._add(key, State.SET_ASIDE, leg, 0, now, "", "", -1)
+        slot = units.add(key, State.SET_ASIDE << 1 | leg, 0, now, 0, 0, -1, 0)
         ledger.reasons[slot] = reason
 
     def blind(
@@ -259,25 +283,24 @@ class Reconciler:
         number: int,
         bit: int,
     ) -> None:
-        ledger, books = self._ledger, self._books[leg]
-        units = self._units
-        slot = units.add(
+        if len(key) != 16:
+            raise ValueError(f"a key has 16 bytes, and this one {len(key)}")
+        books, sizes = self._books[leg], self._units.sizes
+        self._units.add(
             key,
             (_AHEAD if bit else _SENT) + leg,
             digest,
             now,
-            ledger.applications.number(application),
-            ledger.sources.number(source),
+            self._applications.get(application) or self._ledger.applications.number(application),
+            self._sources.get(source) or self._ledger.sources.number(source),
             number,
+            bit,
         )
-        units.append(slot, leg, now)
         if bit:
-            units.carriers[slot] = bit
             books.ahead += 1
         else:
             books.received += 1
             books.in_flight += 1
-        sizes = units.sizes
         if sizes[0] + sizes[1] + sizes[AWAITING] > self._most:
             self._make_room()
 
@@ -299,7 +322,15 @@ class Reconciler:
     # Where units with the key are known.
 
     def _sent(
-        self, leg: int, key: bytes, digest: int, now: float, application: str, source: str, number: int
+        self,
+        leg: int,
+        key: bytes,
+        digest: int,
+        now: float,
+        application: str,
+        source: str,
+        number: int,
+        _: int,
     ) -> bool:
         """At the origin; returns whether the same message was seen there before."""
         ledger, units = self._ledger, self._units
@@ -388,30 +419,6 @@ class Reconciler:
         if others and not kin:
             self._looped(key, Leg(leg), application, others[0])
 
-    def _add(
-        self,
-        key: bytes,
-        state: State,
-        leg: int,
-        digest: int,
-        now: float,
-        application: str,
-        source: str,
-        number: int,
-    ) -> int:
-        ledger, units = self._ledger, self._units
-        slot = units.add(
-            key,
-            state << 1 | leg,
-            digest,
-            now,
-            ledger.applications.number(application),
-            ledger.sources.number(source),
-            number,
-        )
-        units.append(slot, leg, now)
-        return slot
-
     def _looped(self, key: bytes, leg: Leg, application: str, first: int) -> None:
         self._books[leg].looped += 1
         seen = self._clock.shown(self._units.at[first])
@@ -450,17 +457,16 @@ class Reconciler:
         return None
 
     def _review(self, limit: int) -> int:
-        """Look again at what was called lost, for blind times told since."""
-        units = self._units
-        while limit > 0 and self._reviews:
-            cursor, begin, end = self._reviews[-1]
-            slot = cursor[0]
-            if slot == LOST or units.changed_at[slot] < begin:
-                self._reviews.pop()
-                self._ledger.cursors.remove(cursor)
+        """Look again at verdicts that a blind time told since may take back."""
+        units, reviews = self._units, self._ledger.reviews
+        while limit > 0 and reviews:
+            review = reviews[-1]
+            slot = review.slot
+            if slot == CALLED or units.changed_at[slot] < review.begin:
+                reviews.pop()
                 continue
-            cursor[0] = units.before[slot]
-            self._judge.review(slot, begin, end)
+            review.slot = units.before[slot]
+            self._judge.review(slot, review.witness, review.begin, review.end)
             limit -= _VERDICT
         return limit
 
@@ -491,31 +497,33 @@ class Reconciler:
     def _count(
         self, witness: int, source: str, number: int, now: float, application: str, known: bool
     ) -> None:
-        gap = self._counters[witness].saw(source, number, now, application, known)
-        if gap is not None:
-            why = f"{gap.count} numbers missing"
+        counters = self._counters[witness]
+        gap = counters and counters.saw(source, number, now, application, known)
+        if gap:
+            why = f"{gap.missed} numbers missing"
             self._blinded(witness, gap.begin, gap.end, gap.source, why, closes=False)
 
     def _count_unwitnessed(self, now: float) -> None:
         leg = Leg.ZMQ_TO_AMQP
         before = now - 2 * self._measured[leg].rule.upper - self._slack
         while (gap := self._counters[0].due(before)) is not None:
-            self._books[leg].unwitnessed += gap.count
-            evidence = {"count": gap.count, "first": gap.first, "last": gap.last, "source": gap.source}
+            self._books[leg].unwitnessed += gap.missed
+            evidence = {"count": gap.missed, "first": gap.first, "last": gap.last, "source": gap.source}
             self._ledger.tell_of(Kind.UNWITNESSED, leg, b"", gap.application, gap.begin, evidence)
 
     def _blinded(
         self, witness: int, begin: float, end: float | None, source: str, why: str, *, closes: bool = True
     ) -> None:
         interval = self._blindness[witness].add(begin, end, source, why, closes)
-        if witness in FAR and self._units.sizes[LOST]:
-            cursor = [self._units.before[LOST]]
-            self._ledger.cursors.append(cursor)
-            self._reviews.append((cursor, interval.begin, interval.end))
+        if self._units.sizes[CALLED]:
+            last = self._units.before[CALLED]
+            self._ledger.reviews.append(Review(last, witness, interval.begin, interval.end))
 
 
-_AT_ORIGIN = frozenset({State.SENT, State.MATCHED, State.LOST, State.UNVERIFIABLE, State.QUARANTINED})
-_COPIED = frozenset({State.MATCHED, State.AHEAD, State.UNSEEN})
+_AT_ORIGIN = frozenset(
+    {State.SENT, State.MATCHED, State.CHANGED, State.LOST, State.UNVERIFIABLE, State.QUARANTINED}
+)
+_COPIED = frozenset({State.MATCHED, State.CHANGED, State.AHEAD, State.UNSEEN})
 
 
 def _find(units: list[tuple[State, int]], *states: State) -> int:

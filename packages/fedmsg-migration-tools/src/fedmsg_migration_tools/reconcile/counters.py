@@ -20,16 +20,16 @@ _STRAYS = 20_000  # numbers kept that were seen at the far end only
 
 
 class Gap(NamedTuple):
-    """Between these two times the witness missed ``count`` messages of the source."""
+    """Between these two times the witness missed ``missed`` messages of the source."""
 
     source: str
     begin: float
     end: float
-    count: int
+    missed: int
 
 
 class Unwitnessed(NamedTuple):
-    """Numbers that nobody saw: ``count`` of those from ``first`` to ``last``."""
+    """Numbers that nobody saw: ``missed`` of those from ``first`` to ``last``."""
 
     source: str
     application: str
@@ -37,7 +37,7 @@ class Unwitnessed(NamedTuple):
     end: float
     first: int
     last: int
-    count: int
+    missed: int
 
 
 @dataclass(slots=True)
@@ -61,7 +61,7 @@ class _Range:
 
 
 @dataclass(slots=True)
-class _Count:
+class Count:
     """One process: its highest number, when that was seen, and a number below it that may begin a new process."""
 
     highest: int
@@ -76,17 +76,20 @@ class Counters:
 
     Arguments:
         keep: whether to find out what nobody saw; otherwise only gaps are told.
+
+    Attributes:
+        counts: by source.
     """
 
     def __init__(self, keep: bool) -> None:
         self._keep = keep
-        self._counts: dict[str, _Count] = {}
+        self.counts: dict[str, Count] = {}
         self._ranges: deque[_Range] = deque()
         self._strays: dict[tuple[str, int], None] = {}
 
     def saw(self, source: str, number: int, at: float, application: str, known: bool = False) -> Gap | None:
         """A message with this number; ``known``: a copy of one already seen here. Returns what was missed."""
-        count = self._counts.get(source)
+        count = self.counts.get(source)
         if count is None:
             self._follow(source, number, at, application)
             return None
@@ -102,7 +105,7 @@ class Counters:
 
     def elsewhere(self, source: str, number: int, application: str) -> None:
         """A message with this number was seen at the far end, and not here."""
-        count = self._counts.get(source)
+        count = self.counts.get(source)
         ranges = count.ranges if count is not None else ()
         if any(gap.fill(number) for gap in ranges):
             return
@@ -114,19 +117,19 @@ class Counters:
         """Numbers missing since before then, which nobody saw: one range, or None when there is none any more."""
         while self._ranges and self._ranges[0].end <= before:
             gap = self._ranges.popleft()
-            self._counts[gap.name].ranges.remove(gap)
+            self.counts[gap.name].ranges.remove(gap)
             if found := self._left(gap):
                 return found
         return None
 
     def _follow(self, source: str, number: int, at: float, application: str) -> None:
-        if len(self._counts) >= _SOURCES:
-            oldest = next(iter(self._counts))
-            gone = self._counts.pop(oldest).ranges
+        if len(self.counts) >= _SOURCES:
+            oldest = next(iter(self.counts))
+            gone = self.counts.pop(oldest).ranges
             self._ranges = deque(gap for gap in self._ranges if gap not in gone)
-        self._counts[source] = _Count(number, at, application)
+        self.counts[source] = Count(number, at, application)
 
-    def _ahead(self, source: str, count: _Count, number: int, at: float, application: str) -> Gap | None:
+    def _ahead(self, source: str, count: Count, number: int, at: float, application: str) -> Gap | None:
         first, begin = count.highest + 1, count.at
         count.highest, count.at, count.application = number, at, application
         count.candidate = 0
@@ -139,7 +142,7 @@ class Counters:
             self._ranges.append(gap)
         return Gap(source, begin, at, missed)
 
-    def _behind(self, count: _Count, number: int, at: float) -> None:
+    def _behind(self, count: Count, number: int, at: float) -> None:
         """Out of order, or a new process: one that begins with 1, or goes on where it began."""
         if any(gap.fill(number) for gap in count.ranges):
             return

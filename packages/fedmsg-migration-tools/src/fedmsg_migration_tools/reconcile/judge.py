@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .ledger import WAITS, Ledger
+from .ledger import EARLIER, WAITS, Ledger
 from .model import FAR, ORIGIN, Kind
 from .names import OTHERS
 from .units import State
@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Judge"]
 
-_SEEN_AT_ORIGIN = frozenset({State.SENT, State.MATCHED, State.LOST, State.UNVERIFIABLE, State.QUARANTINED})
+_SEEN_AT_ORIGIN = frozenset(
+    {State.SENT, State.MATCHED, State.CHANGED, State.LOST, State.UNVERIFIABLE, State.QUARANTINED}
+)
+_ARRIVED = frozenset({State.MATCHED, State.CHANGED})
 
 
 class Judge:
@@ -66,15 +69,24 @@ class Judge:
         else:
             self._set_aside(slot)
 
-    def review(self, slot: int, begin: float, end: float) -> None:
-        """A lost unit, and a blind time of its far end that was not known when it was judged."""
-        units, ledger = self._units, self._ledger
-        first, last = units.at[slot] - self._slack, units.changed_at[slot]
+    def review(self, slot: int, witness: int, begin: float, end: float) -> None:
+        """A verdict that stands on what a witness did not see, and a blind time of it that was not known then."""
+        units, ledger, state = self._units, self._ledger, self._ledger.state(slot)
+        leg, last = units.state[slot] & 1, units.changed_at[slot]
+        first = units.at[slot] - self._slack
+        if state != State.LOST:
+            first -= ledger.measured[leg].seconds
         if begin > last or end < first:
             return
-        seen = self._evidence(FAR[units.state[slot] & 1], first, last)
-        ledger.place(slot, State.UNVERIFIABLE)
-        ledger.tell(Kind.UNVERIFIABLE, slot, {"earlier": "lost", **seen})
+        if state == State.LOST:
+            evidence = self._evidence(FAR[leg], first, last) if witness == FAR[leg] else {}
+        elif state == State.SURPLUS:
+            evidence = self._doubt_of_origin(leg, units.source[slot], first, last)
+        else:
+            evidence = self._doubt(leg, units.source[slot], first, last)
+        if evidence:
+            ledger.place(slot, State.UNSEEN if state == State.SURPLUS else State.UNVERIFIABLE)
+            ledger.tell(Kind.UNVERIFIABLE, slot, {"earlier": EARLIER[state], **evidence})
 
     def _sent(self, slot: int, final: bool) -> None:
         units = self._units
@@ -139,20 +151,20 @@ class Judge:
             "to": f"{units.digest[partner]:016x}",
         }
         bits, last = units.carriers[partner], ledger.clock.now
-        first = min(units.at[slot], units.at[partner]) - self._slack
+        first = min(units.at[slot], units.at[partner]) - ledger.measured[leg].seconds - self._slack
         missed = self._doubt(leg, units.source[slot], first, last)
         ledger.absorb(partner)
         units.carriers[slot] |= bits
         if missed:
             # Two messages under one id, of each of which one end was missed, would look the same.
+            if ledger.state(slot) != State.SENT:
+                evidence["earlier"] = EARLIER[ledger.state(slot)]
             ledger.place(slot, State.UNVERIFIABLE)
             ledger.tell(Kind.UNVERIFIABLE, slot, {**evidence, **missed})
             return
-        earlier = ledger.state(slot)
-        if earlier == State.SENT:
-            ledger.place(slot, State.MATCHED)
-        else:
+        if ledger.state(slot) != State.SENT:
             ledger.late(slot, bits)
+        ledger.place(slot, State.CHANGED)
         ledger.books[leg].changed += 1
         ledger.tell(Kind.CHANGED, slot, evidence)
 
@@ -160,6 +172,9 @@ class Judge:
         """The blind times of either end, where there are some."""
         if self._blindness[FAR[leg]].overlaps(first, last):
             return self._evidence(FAR[leg], first, last)
+        return self._doubt_of_origin(leg, source, first, last)
+
+    def _doubt_of_origin(self, leg: int, source: int, first: float, last: float) -> dict[str, Any]:
         if self._blindness[ORIGIN[leg]].blinded(self._ledger.sources.name(source), first, last):
             return self._evidence(ORIGIN[leg], first, last)
         return {}
@@ -191,7 +206,7 @@ class Judge:
             if ledger.state(one) in {State.LOST, State.UNVERIFIABLE}:
                 self._changed(one, slot)
                 return
-        matched = [one for one in origins if ledger.state(one) == State.MATCHED]
+        matched = [one for one in origins if ledger.state(one) in _ARRIVED]
         if matched:
             self._copy(slot, matched[0], changed=True)
             return
@@ -234,6 +249,7 @@ class Judge:
             ledger.absorb(slot)
             return
         ledger.place(slot, State.SURPLUS)
+        units.source[slot] = units.source[message]
         ledger.books[leg].duplicated += 1
         ledger.tell(Kind.DUPLICATED, slot, evidence)
 
@@ -255,7 +271,7 @@ class Judge:
     def _set_aside(self, slot: int) -> None:
         """In quarantine, and never seen at the origin."""
         ledger = self._ledger
-        settled = {State.MATCHED, State.QUARANTINED, State.QUARANTINED_UNSEEN}
+        settled = {*_ARRIVED, State.QUARANTINED, State.QUARANTINED_UNSEEN}
         if any(ledger.state(one) in settled for one in ledger.kin(slot)):
             # Another instance carried it, or it was told twice.
             ledger.forget(slot)

@@ -6,11 +6,12 @@ Here is how a unit gets from one place to another, and what is told of it; what 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .model import Books, Kind, Leg, Verdict
 from .names import Carriers, Names
-from .units import AWAITING, GIVEN_UP, LOST, SETTLED, State, Units
+from .units import AWAITING, CALLED, GIVEN_UP, SETTLED, State, Units
 from .window import Measured, Window
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from .clock import Clock
 
-__all__ = ["OPEN", "WAITS", "Ledger"]
+__all__ = ["EARLIER", "OPEN", "WAITS", "Ledger", "Review"]
 
 #: Added to a unit's state while it waits for what may explain it (the queue AWAITING).
 WAITS = 64
@@ -30,6 +31,7 @@ _PLACE = {
     State.SENT: "in_flight",
     State.AHEAD: "ahead",
     State.MATCHED: "matched",
+    State.CHANGED: "matched",
     State.LOST: "lost",
     State.UNVERIFIABLE: "unverifiable",
     State.UNSEEN: "unverifiable",
@@ -39,14 +41,25 @@ _PLACE = {
 _NOT_RECEIVED = frozenset({State.AHEAD, State.SET_ASIDE, State.SURPLUS})
 _QUEUE = {
     State.MATCHED: SETTLED,
-    State.SURPLUS: SETTLED,
-    State.LOST: LOST,
+    State.SURPLUS: CALLED,
+    State.CHANGED: CALLED,
+    State.LOST: CALLED,
     State.UNVERIFIABLE: GIVEN_UP,
     State.UNSEEN: GIVEN_UP,
     State.QUARANTINED: GIVEN_UP,
     State.QUARANTINED_UNSEEN: GIVEN_UP,
 }
 _NOBODY = bytes(16)
+
+
+@dataclass(slots=True, eq=False)
+class Review:
+    """A blind time that was told, and the place in the queue CALLED up to which its verdicts are looked at again."""
+
+    slot: int
+    witness: int
+    begin: float
+    end: float
 
 
 class Ledger:
@@ -67,7 +80,7 @@ class Ledger:
         self.carriers = Carriers()
         self.verdicts: list[Verdict] = []
         self.reasons: dict[int, str] = {}  # of units in quarantine that are not at the origin yet
-        self.cursors: list[list[int]] = []  # slots of the queue LOST at which a review has arrived
+        self.reviews: list[Review] = []
 
     def state(self, slot: int) -> State:
         """Its state, whether it waits or not."""
@@ -100,8 +113,10 @@ class Ledger:
             books.received += 1
         if before == State.SURPLUS:
             books.duplicated -= 1
+        elif before == State.CHANGED:
+            books.changed -= 1
         queue = self.queue(slot)
-        if queue == LOST:
+        if queue == CALLED:
             self._pass_on(slot)
         units.state[slot] = state << 1 | units.state[slot] & 1
         units.move(slot, queue, _QUEUE.get(state, queue), self.clock.now)
@@ -115,7 +130,7 @@ class Ledger:
     def forget(self, slot: int) -> None:
         """Let it go. Its place in the books stays."""
         queue = self.queue(slot)
-        if queue == LOST:
+        if queue == CALLED:
             self._pass_on(slot)
         self.reasons.pop(slot, None)
         self.units.remove(slot, queue)
@@ -136,7 +151,7 @@ class Ledger:
         self.measured[leg].add(delay)
         if earlier in {State.LOST, State.UNVERIFIABLE, State.UNSEEN}:
             self.measured[leg].exceeded(delay, now)
-        self.tell(Kind.LATE, slot, {"earlier": _EARLIER[earlier], "delay": round(delay, 6), **more})
+        self.tell(Kind.LATE, slot, {"earlier": EARLIER[earlier], "delay": round(delay, 6), **more})
 
     def quarantine(self, slot: int, state: State, reason: str) -> None:
         """A bridge has set it aside."""
@@ -144,7 +159,7 @@ class Ledger:
         self.place(slot, state)
         evidence: dict[str, Any] = {"reason": reason}
         if earlier not in OPEN:
-            evidence["earlier"] = _EARLIER[earlier]
+            evidence["earlier"] = EARLIER[earlier]
         if state == State.QUARANTINED_UNSEEN:
             evidence["origin"] = "unseen"
         self.tell(Kind.QUARANTINED, slot, evidence)
@@ -184,18 +199,20 @@ class Ledger:
 
     def _pass_on(self, slot: int) -> None:
         """Reviews that have arrived at this slot go on with the one before."""
-        for cursor in self.cursors:
-            if cursor[0] == slot:
-                cursor[0] = self.units.before[slot]
+        for review in self.reviews:
+            if review.slot == slot:
+                review.slot = self.units.before[slot]
 
 
-_EARLIER = {
+#: What a verdict was that another takes back.
+EARLIER = {
     State.LOST: "lost",
     State.UNVERIFIABLE: "unverifiable",
     State.UNSEEN: "unverifiable",
     State.QUARANTINED: "quarantined",
     State.QUARANTINED_UNSEEN: "quarantined",
     State.SURPLUS: "duplicated",
+    State.CHANGED: "changed",
 }
 
 

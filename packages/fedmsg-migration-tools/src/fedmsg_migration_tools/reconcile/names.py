@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Numbers that stand for names, so that a unit needs two bytes for one; bounded, since names come from messages. Pure."""
+"""Numbers that stand for names, so that a unit needs two bytes for one; bounded, since names come from messages.
+
+Pure.
+"""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Where messages are kept while their fate is open, and a while after: columns of numbers and 256 small dicts. Pure.
+"""Where messages are kept while their fate is open, and a while after: columns of numbers and 256 small dicts.
 
-A *unit* is one message that was seen at one end of a leg and must be seen at the other; it has a slot, an index into the
-columns. Units with the same key form a chain, the oldest first; and each unit is in one queue, in order of time. So
-nothing is ever searched for, and there is nothing in here that the garbage collector would have to look at.
+Pure. A *unit* is one message that was seen at one end of a leg and must be seen at the other; it has a slot, an index
+into the columns. Units with the same key form a chain, the oldest first; and each unit is in one queue, in order of
+time. So nothing is ever searched for, and there is nothing in here that the garbage collector would have to look at.
 """
 
 from __future__ import annotations
@@ -11,10 +11,11 @@ from __future__ import annotations
 from array import array
 from enum import IntEnum
 
-__all__ = ["AWAITING", "FIRST", "GIVEN_UP", "LOST", "SETTLED", "State", "Units"]
+__all__ = ["AWAITING", "CALLED", "FIRST", "GIVEN_UP", "SETTLED", "State", "Units"]
 
 # Queues, which are slots of their own: circles of `before` and `after`. 0 and 1 are the open units of each leg.
-SETTLED, LOST, GIVEN_UP, AWAITING = 2, 3, 4, 5
+# CALLED are those whose verdict a blind time takes back that is only told later.
+SETTLED, CALLED, GIVEN_UP, AWAITING = 2, 3, 4, 5
 #: The first slot that is a unit. No chain has a slot below, so 0 ends it.
 FIRST = 6
 
@@ -35,6 +36,7 @@ class State(IntEnum):
     QUARANTINED = 8
     QUARANTINED_UNSEEN = 9  # not seen at the origin, so nobody knows its digest
     SURPLUS = 10  # a copy that nobody sent
+    CHANGED = 11  # matched, but with another digest
 
 
 class Units:
@@ -54,8 +56,8 @@ class Units:
     """
 
     __slots__ = (
-        "_fresh",
         "_free",
+        "_fresh",
         "_keys",
         "after",
         "application",
@@ -91,12 +93,21 @@ class Units:
         return self.shards[hash(key) >> 40 & 255]
 
     def add(
-        self, key: bytes, state: int, digest: int, at: float, application: int, source: int, number: int
+        self,
+        key: bytes,
+        state: int,
+        digest: int,
+        at: float,
+        application: int,
+        source: int,
+        number: int,
+        bits: int,
     ) -> int:
-        """A new unit, the last of its chain and not in a queue yet."""
+        """A new unit, the last of its chain and of its leg's queue; ``state`` has the leg in its lowest bit."""
+        before, after = self.before, self.after
         slot = self._free
         if slot:
-            self._free = self.after[slot]
+            self._free = after[slot]
         else:
             slot = self._fresh
             if slot == len(self.state):
@@ -108,25 +119,20 @@ class Units:
         self.application[slot] = application
         self.source[slot] = source
         self.number[slot] = number
-        self.carriers[slot] = 0
+        self.carriers[slot] = bits
         self.more[slot] = 0
         self._keys[slot * 16 : slot * 16 + 16] = key
-        shard = self.shards[hash(key) >> 40 & 255]
-        head = shard.setdefault(key, slot)
+        head = self.shards[hash(key) >> 40 & 255].setdefault(key, slot)
         if head != slot:
             self._chain(head, slot)
-        return slot
-
-    def append(self, slot: int, queue: int, at: float) -> None:
-        """Put it at the end of the queue."""
-        before, after = self.before, self.after
+        queue = state & 1
         last = before[queue]
         after[last] = slot
         before[slot] = last
         after[slot] = queue
         before[queue] = slot
-        self.changed_at[slot] = at
         self.sizes[queue] += 1
+        return slot
 
     def move(self, slot: int, queue: int, to: int, at: float) -> None:
         """Take it out of one queue and put it at the end of another."""
