@@ -125,7 +125,7 @@ function chapter(verdict, window) {
   steps.push({
     at: verdict.judged_at,
     text: `called ${kindOf(kind).word}${verdict.taken_back ? "; taken back since" : ""}`,
-    more: evidence.earlier ? `it had been called ${evidence.earlier}, which is taken back` : "",
+    more: evidence.earlier ? `it had been called ${evidence.earlier}, which is taken back` : kind === "changed" ? carriers : "",
   });
   return steps;
 
