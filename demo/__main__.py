@@ -64,7 +64,7 @@ def demonstrate(console: Console, options: argparse.Namespace) -> int:
     fedmsg = choose_fedmsg(console, wanted=not options.without_fedmsg)
     console.print("Starting a RabbitMQ of its own ...", end=" ")
     began = time.monotonic()
-    with PrivateNode(ports=dict.fromkeys(cast.ENDPOINTS, 0)) as node:
+    with PrivateNode(ports=dict.fromkeys(cast.PORTS, 0)) as node:
         console.print(f"ready at {node.amqp_url} after {time.monotonic() - began:.1f} s")
         folder = node.folder / "demo"  # which the node's guard deletes, whatever ends this process
         folder.mkdir()
@@ -114,12 +114,14 @@ async def perform(console: Console, play: Play, options: argparse.Namespace) -> 
     console.print("Starting everyone, until all hear each other ...", end=" ")
     await play.prepare()
     console.print(f"{time.monotonic() - began:.1f} s")
+    console.print(f"The verifier watches both worlds, and shows it at http://{play.page}/", soft_wrap=True)
     if options.stay:
         console.print("After the last step messages go on flowing until Ctrl-C.")
     async with shown(console, play):
         await play.perform(stay=options.stay)
         await play.conclude()
     console.print(view.report(play.accounts))
+    console.print(view.books(play.books))
     code, sentence = ledger.verdict(play.accounts)
     console.print(sentence)
     return code

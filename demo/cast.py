@@ -32,12 +32,14 @@ PUBLISHERS = (MONITOR, *REPLAYED, HOTNESS)
 FEDMSG, LIBRARY, OUTSIDE = "fedmsg, over ZeroMQ", "this library, AMQP", "outside, over ZeroMQ"
 CONSUMERS = (FEDMSG, LIBRARY, OUTSIDE)
 BRIDGE = "amqp-bridge"
+PAGE = "page"  # of the verifier
 ENDPOINTS = {
     **{name: f"{name}.demo" for name in REPLAYED},
     MONITOR: "anitya.example",
     HOTNESS: "hotness.example",
     BRIDGE: "amqp-bridge.demo",
 }  # by what fedmsg's configuration calls them
+PORTS = (*ENDPOINTS, PAGE)
 
 
 @dataclass(frozen=True)
@@ -132,6 +134,17 @@ class Cast:
     def amqp_to_zmq(self) -> Command:
         """The bridge for those who have not moved."""
         return self._bridge("amqp_to_zmq", "--publish-endpoint", self.endpoint(BRIDGE))
+
+    @property
+    def page(self) -> str:
+        """Where the verifier shows what it sees."""
+        return f"127.0.0.1:{self._ports[PAGE]}"
+
+    def verifier(self) -> Command:
+        """The service that watches both worlds."""
+        publishers = [f"--zmq-endpoint={self.endpoint(name)}" for name in ENDPOINTS if name != BRIDGE]
+        bridge = f"--bridge-endpoint={self.endpoint(BRIDGE)}"
+        return self._bridge("verify_missing", *publishers, bridge, "--listen", self.page)
 
     def _example(self, name: str, over: str, *arguments: str) -> Command:
         if over == "AMQP":

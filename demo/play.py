@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from fedora_messaging import aio
 from fedora_messaging.message import Message
 
-from . import cast, publishers, sample
+from . import cast, publishers, sample, verifier
 from .ledger import Account, Ledger, is_build
 from .processes import DemoError
 
@@ -54,6 +54,8 @@ class Play:
         self.step = 0
         self.hotness_over = "ZeroMQ"
         self.bridge_runs = True
+        self.page = cast.page
+        self.books: dict[str, dict[str, int]] = {}  # of the verifier, by leg; at the end
         self.enough = asyncio.Event()
         self._stage = stage
         self._cast = cast
@@ -86,6 +88,7 @@ class Play:
         """
         for name in cast.CONSUMERS:
             await self._start(name, self._cast.consumer(name), self._hear_consumer(name))
+        await self._start("verify_missing", self._cast.verifier(), _ignore)
         await self._start("zmq_to_amqp", self._cast.zmq_to_amqp(), _ignore)
         await self._start("amqp_to_zmq", self._cast.amqp_to_zmq(), _ignore)
         await self._start_hotness()
@@ -100,7 +103,7 @@ class Play:
         async with aio.Session(amqp_url=self._url) as session:
             end = time.monotonic() + STARTING
             number = 0
-            while unheard := self._unheard():
+            while unheard := self._unheard() or await asyncio.to_thread(verifier.blind, self.page):
                 if time.monotonic() > end:
                     raise DemoError(f"Not all hear each other after {STARTING:.0f} s: {unheard[0]}.")
                 number += 1
@@ -202,7 +205,18 @@ class Play:
         await self._programs[cast.HOTNESS].stop(signal.SIGINT)
         await self._settle(lambda: sum(account.missing for account in self.accounts))
         await asyncio.sleep(LATE)
+        await self._close_the_books()
+        await self._programs["verify_missing"].stop(signal.SIGTERM)
         await self._programs["amqp_to_zmq"].stop(signal.SIGTERM)
+
+    async def _close_the_books(self) -> None:
+        """When the verifier has judged what it saw, or cannot by then."""
+        end = time.monotonic() + PATIENCE
+        while time.monotonic() < end:
+            self.books = await asyncio.to_thread(verifier.books, self.page)
+            if self.books and not any(leg["in_flight"] for leg in self.books.values()):
+                return
+            await asyncio.sleep(0.2)
 
     async def _settle(self, missing: Callable[[], int]) -> None:
         """Until nothing is missing, or nothing has come for a long time."""

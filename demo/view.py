@@ -14,7 +14,7 @@ from rich.text import Text
 from . import cast, play
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from .ledger import Account
 
@@ -88,6 +88,16 @@ def report(accounts: Sequence[Account]) -> Table:
     for one in accounts:
         numbers = _numbers(one.should, one.had, one.missing, one.twice, one.changed)
         table.add_row(one.consumer, *numbers, style="bold red" if one.missing or one.changed else None)
+    return table
+
+
+def books(legs: Mapping[str, Mapping[str, int]]) -> Table:
+    """The verifier's balance sheet: in = the sum of the others."""
+    table = _table("on the way", "in", "matched", "lost", "not known", "set aside", "loops")
+    table.title = "What the verifier says"
+    for name, one in legs.items():
+        entries = ("in", "matched", "lost", "unverifiable", "quarantined", "loops")
+        table.add_row(name, *_numbers(*(one[entry] for entry in entries)))
     return table
 
 
