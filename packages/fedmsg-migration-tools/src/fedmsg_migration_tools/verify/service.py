@@ -20,7 +20,7 @@ from ..bridges.declaring import declare
 from ..exceptions import ToolsError
 from ..progress import Progress
 from ..reconcile.core import Reconciler
-from ..reconcile.model import FAR, ORIGIN, Kind, Leg, Verdict, Witness
+from ..reconcile.model import FAR, ORIGIN, Books, Kind, Leg, Verdict, Witness
 from ..reconcile.window import Window
 from . import snapshot
 from .amqp_witness import AmqpWitness
@@ -78,7 +78,9 @@ class Verifier:
         self._store = Store(settings.store, settings.keep_days)
         self._contents = Contents(settings.content_max_bytes)
         self._reconciler = Reconciler(
-            window=Window(settings.shortest_window, settings.longest_window), most=settings.max_in_flight
+            window=Window(settings.shortest_window, settings.longest_window),
+            most=settings.max_in_flight,
+            books=self._books_of_before(),
         )
         exchanges = {settings.zmq_exchange: Witness.ZMQ_TOPIC, settings.amqp_exchange: Witness.AMQ_TOPIC}
         quarantine = config.quarantine.queue
@@ -108,6 +110,19 @@ class Verifier:
             partial(self._observer.over_zmq, witness),
             partial(self._ear_blind, witness),
         )
+
+    def _books_of_before(self) -> dict[Leg, Books]:
+        """What was counted before a restart; what was in flight then was given up."""
+        alive = self._store.last_alive()
+        if alive is not None:
+            for witness in Witness:
+                self._store.blind(int(witness), alive, self._began, "the verifier did not run")
+        saved = self._store.load().get("books", {})
+        return {leg: Books.from_dict(saved[leg.name.lower()]) for leg in Leg if leg.name.lower() in saved}
+
+    def _save(self) -> None:
+        books = {leg.name.lower(): books.as_dict() for leg, books in self._reconciler.books.items()}
+        self._store.save({"books": books})
 
     # who cannot see
 
@@ -190,6 +205,7 @@ class Verifier:
     async def _look_at_all(self) -> None:
         """What the page and ``status`` tell of the last days, and what reads the file."""
         while True:
+            self._save()
             self._picture = await asyncio.to_thread(self._overlook.draw, self.seeing())
             await asyncio.sleep(_AUDIT)
 
@@ -241,7 +257,11 @@ class Verifier:
         self._publishers.close()
         self._bridge.close()
         self._take(self._reconciler.advance(time.time(), _STEPS))
+        while any(books.in_flight for books in self._reconciler.books.values()):
+            self._take(self._reconciler.give_up("the verifier was stopped", _STEPS))
+            await asyncio.sleep(0)
         self._judging.flush()
+        self._save()
         await asyncio.to_thread(self._store.close)
 
     # what is shown
