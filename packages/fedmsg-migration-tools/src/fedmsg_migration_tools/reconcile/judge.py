@@ -73,7 +73,7 @@ class Judge:
         """A verdict that stands on what a witness did not see, and a blind time of it that was not known then."""
         units, ledger, state = self._units, self._ledger, self._ledger.state(slot)
         leg, last = units.state[slot] & 1, units.changed_at[slot]
-        first = units.at[slot] - self._slack
+        first = self._since(slot, ledger.kin(slot)) - self._slack
         if state != State.LOST:
             first -= ledger.measured[leg].seconds
         if begin > last or end < first:
@@ -90,15 +90,23 @@ class Judge:
 
     def _sent(self, slot: int, final: bool) -> None:
         units = self._units
+        first = units.at[slot]
         if units.more[slot] or not self._alone(slot):
             kin = self._ledger.kin(slot)
             if self._explained(slot, kin, final):
                 return
-        self._missing(slot)
+            first = self._since(slot, kin)
+        self._missing(slot, first)
 
     def _alone(self, slot: int) -> bool:
         key = self._units.key(slot)
         return self._units.shard(key)[key] == slot
+
+    def _since(self, slot: int, kin: list[int]) -> float:
+        """When the first like it was seen: of messages that are alike, nobody knows which one arrived."""
+        units = self._units
+        alike = (units.at[one] for one in kin if units.digest[one] == units.digest[slot])
+        return min(units.at[slot], *alike, units.at[slot])
 
     def _explained(self, slot: int, kin: list[int], final: bool) -> bool:
         """Whether another unit says what became of this one, or may do so soon."""
@@ -131,10 +139,10 @@ class Judge:
         ledger.books[leg].late += 1
         ledger.tell(Kind.LATE, slot, {"earlier": "duplicated"})
 
-    def _missing(self, slot: int) -> None:
-        ledger, units = self._ledger, self._units
-        leg = units.state[slot] & 1
-        first, last = units.at[slot] - self._slack, ledger.clock.now
+    def _missing(self, slot: int, since: float) -> None:
+        ledger = self._ledger
+        leg = self._units.state[slot] & 1
+        first, last = since - self._slack, ledger.clock.now
         if self._blindness[FAR[leg]].overlaps(first, last):
             ledger.place(slot, State.UNVERIFIABLE)
             ledger.tell(Kind.UNVERIFIABLE, slot, self._evidence(FAR[leg], first, last))
@@ -230,8 +238,10 @@ class Judge:
         ledger, units = self._ledger, self._units
         leg, window = units.state[slot] & 1, ledger.measured[units.state[slot] & 1].seconds
         bits = units.carriers[slot]
-        first, last = units.at[slot] - window - self._slack, ledger.clock.now
-        if self._blindness[ORIGIN[leg]].blinded(ledger.sources.name(units.source[message]), first, last):
+        first = min(units.at[slot], units.at[message]) - window - self._slack
+        if self._blindness[ORIGIN[leg]].blinded(
+            ledger.sources.name(units.source[message]), first, ledger.clock.now
+        ):
             self._unseen(slot, {})
             return
         evidence: dict[str, Any] = {"first_seen_at": ledger.clock.shown(units.at[message])}
