@@ -233,6 +233,23 @@ def test_counts_add_up_by_minute_hour_day_and_week(opened: Callable[..., Store])
         store = opened()  # the first stop writes the minute that is not over, the second has nothing to write
 
 
+def test_a_store_that_is_closed_still_answers_from_memory(opened: Callable[..., Store], clock: Clock) -> None:
+    for _ in range(2):
+        store = opened()
+        store.record([verdict(number) for number in range(3)])
+        store.count(MINUTE, "bodhi", 0, {"in": 2})
+        store.close()
+        assert numbers(store.latest(3)) == [2, 1, 0]
+        assert len(store.minutes(NOW - 3 * 3600)) == 1
+        assert store.applications()
+        assert not store.flush()
+        assert store.failing is None
+    clock.now += 10 * DAY
+    store = opened()
+    assert store.minutes(NOW + DAY) == []
+    assert store.minutes(0)[0]["zmq_to_amqp"]["in"] == 4
+
+
 def counted(store: Store) -> tuple[int, int]:
     """How many minutes and hours are in the file."""
     return store._tables.rows["minutes"], store._tables.rows["hours"]

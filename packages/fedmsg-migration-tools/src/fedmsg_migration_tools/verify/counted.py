@@ -118,21 +118,28 @@ class History:
         self._minutes: OrderedDict[int, dict[int, Cell]] = OrderedDict()
         self._order: list[int] = []
         self._made: dict[int, dict[str, Any]] = {}  # what was asked for before and has not changed
+        self.complete = True  # whether there is none before
 
     @property
-    def begins(self) -> int | None:
-        """The first minute here."""
-        return self._order[0] if self._order else None
+    def begins(self) -> int:
+        """The first minute here, or one that never comes."""
+        return self._order[0] if self._order else 1 << 40
+
+    def reaches(self, minute: int) -> bool:
+        """Whether all from this minute on are here."""
+        return self.complete or (bool(self._order) and self._order[0] <= minute)
 
     def add(self, minute: int, leg: int, cell: Cell) -> None:
         """Count more."""
         legs = self._minutes.get(minute)
         if legs is None:
             if len(self._order) >= self._most and minute < self._order[0]:
+                self.complete = False
                 return
             legs = self._minutes[minute] = {}
             insort(self._order, minute)
             if len(self._order) > self._most:
+                self.complete = False
                 oldest = self._order.pop(0)
                 del self._minutes[oldest]
                 self._made.pop(oldest, None)

@@ -36,6 +36,8 @@ class Memory:
         """
         for row in reversed(tables.latest(_RECENT + 1)):
             self.recent.add(row)
+        first = tables.first_minute()
+        self.history.complete = first is None or first >= minute - _HISTORY
         for at, leg, cell in tables.totals(minute - _HISTORY, minute + _HISTORY):
             self.history.add(at, leg, cell)
         for application, leg, first, last in tables.applications()[: 2 * _APPLICATIONS]:

@@ -185,9 +185,10 @@ class Store:
         """
         first = int(since // 60)
         with self._lock:
-            begins = self._memory.history.begins
-            found = self._memory.history.since(first)
-        if begins is None or first >= begins:
+            history = self._memory.history
+            begins, found = history.begins, history.since(first)
+            enough = self._closing.is_set() or history.reaches(first)
+        if enough:
             return found
         older = History(1_000_000)
         with self._file:
@@ -208,8 +209,8 @@ class Store:
         limit = max(0, min(limit, 1000))
         with self._lock:
             rows = self._memory.recent.latest(limit, kind, leg)
-            complete = len(rows) >= limit or self._memory.recent.complete
-        if not complete:
+            enough = len(rows) >= limit or self._memory.recent.complete
+        if not enough and not self._closing.is_set():
             self.flush()
             with self._file:
                 rows = self._tables.latest(limit, kind, None if leg is None else int(leg))
@@ -279,6 +280,8 @@ class Store:
     def flush(self) -> bool:
         """Write what waits, but for the minute that is not over; whether all of that is written now."""
         with self._writing:
+            if self._closing.is_set():
+                return False
             try:
                 self._write(self._minute())
             except _FAULTS as exc:
@@ -288,7 +291,7 @@ class Store:
         return True
 
     def close(self) -> None:
-        """Write all, if the disk lets it, and close the file."""
+        """Write all, if the disk lets it, and close the file. What is answered from memory still is."""
         if self._closing.is_set():
             return
         self._closing.set()

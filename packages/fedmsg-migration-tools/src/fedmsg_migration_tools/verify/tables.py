@@ -265,6 +265,10 @@ class Tables:
         self.rows[table] -= gone
         return True
 
+    def first_minute(self) -> int | None:
+        """The oldest of which there are totals."""
+        return self._run(lambda: self._one("SELECT min(at) FROM totals"))  # type: ignore[no-any-return]
+
     def totals(self, since: int, until: int) -> Iterator[tuple[int, int, Cell]]:
         """Minute, leg, and what happened, from ``since`` up to but without ``until``, in order."""
         query = "SELECT at, leg, kinds, delays FROM totals WHERE at >= ? AND at < ? ORDER BY at, leg"
