@@ -62,6 +62,8 @@ class Bus:
     judged: list[dict[str, Any]] = field(default_factory=list)
     known: dict[str, dict[str, Any]] = field(default_factory=dict)
     map: list[dict[str, Any]] = field(default_factory=list)
+    findings: list[dict[str, Any]] = field(default_factory=list)
+    unknown: dict[str, str] = field(default_factory=dict)
     history: list[dict[str, Any]] = field(default_factory=list)
     blind: set[str] = field(default_factory=set)
     failing: Exception | None = None
@@ -137,6 +139,8 @@ class Bus:
             "history": self.history,
             "verdicts": self.judged[:50],
             "map": self.map,
+            "findings": self.findings,
+            "unknown": self.unknown,
             "gate": {
                 "zmq_to_amqp": {
                     "open": False,

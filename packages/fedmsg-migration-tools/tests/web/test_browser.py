@@ -275,6 +275,25 @@ def test_trouble_of_the_service_is_shown(bus: Bus, look: Callable[..., Page]) ->
     expect(page.locator("#trouble")).to_be_hidden()
 
 
+def test_what_is_not_known_is_said(bus: Bus, look: Callable[..., Page]) -> None:
+    page = look()
+    expect(page.locator("#notes")).to_be_empty()
+    bus.findings = [{"kind": "unread", "text": "Queue old has no consumer."}]
+    bus.unknown = {"broker": "The management API does not listen."}
+    expect(page.locator("#notes li")).to_have_text(
+        ["Queue old has no consumer.", "broker: The management API does not listen."]
+    )
+
+
+def test_before_anything_was_measured_the_page_says_so(bus: Bus, look: Callable[..., Page]) -> None:
+    nothing = {"in": 5, "lost": 0, "p50": None, "p99": None}
+    bus.history = [{"at": time.time() // 60 * 60, "zmq_to_amqp": nothing, "amqp_to_zmq": nothing}]
+    page = look()
+    expect(page.get_by_text("Nothing measured yet.").locator("visible=true")).to_have_count(2)
+    bus.minutes(3)
+    expect(page.get_by_text("Nothing measured yet.").locator("visible=true")).to_have_count(0)
+
+
 def test_health_is_a_word_and_a_sign_not_only_a_colour(bus: Bus, look: Callable[..., Page]) -> None:
     bus.health["amqp_to_zmq"] = ("blind", "The bridge's socket is not seen.")
     bus.blind.add("bridge_socket")

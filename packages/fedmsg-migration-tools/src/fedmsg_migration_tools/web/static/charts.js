@@ -12,9 +12,10 @@ export class Charts {
     this.history = [];
     this.legs = Object.entries(LEGS).map(([name, leg]) => {
       const canvas = h("div.chart", { role: "img", "aria-label": `Delays ${leg.spoken}; the table below has the figures` });
+      const none = h("p.muted.none", {}, "Nothing measured yet.");
       const lost = h("p.legend", { hidden: true }, h("span", { "aria-hidden": "true" }, "▮ "), "minutes in which messages were lost");
-      place.append(h("div.card", {}, h("h3", {}, leg.name), canvas, lost));
-      return { name, canvas, lost, plot: null };
+      place.append(h("div.card", {}, h("h3", {}, leg.name), none, canvas, lost));
+      return { name, canvas, lost, none, plot: null };
     });
     new ResizeObserver(() => this.resize()).observe(place);
     // The colours are the style sheet's, and a canvas has to be told when they change.
@@ -24,6 +25,7 @@ export class Charts {
   show(history) {
     this.history = history;
     for (const leg of this.legs) {
+      leg.none.hidden = history.some((one) => one[leg.name]?.p99 !== null && one[leg.name]?.p99 !== undefined);
       leg.lost.hidden = !history.some((one) => one[leg.name]?.lost > 0);
       if (leg.plot) leg.plot.setData(series(history, leg.name));
       else this.draw(leg);
@@ -46,7 +48,7 @@ export class Charts {
     const style = getComputedStyle(document.documentElement);
     const colour = (name) => style.getPropertyValue(name).trim();
     const axis = { stroke: colour("--muted"), grid: { stroke: colour("--line"), width: 1 }, ticks: { stroke: colour("--line"), width: 1 } };
-    const line = (label, stroke, dash) => ({ label, stroke, dash, width: 2, points: { show: false }, spanGaps: false, value: (_, v) => duration(v) });
+    const line = (label, stroke, dash) => ({ label, stroke, dash, width: 2, points: { size: 5 }, spanGaps: false, value: (_, v) => duration(v) });
     leg.plot = new uPlot({
       width: leg.canvas.clientWidth,
       height: HEIGHT,

@@ -34,6 +34,7 @@ function take(changed) {
   if (state.history && has("history")) charts.show(state.history);
   if (has("verdicts", "window")) refreshVerdicts();
   if (has("map", "version")) update(byId("applications"), sections.map(state.map));
+  if (has("findings", "unknown")) update(byId("notes"), sections.notes(state.findings, state.unknown));
   if (has("gate", "version")) update(byId("gates"), sections.gates(state.gate));
   if (has("since", "window")) about();
 }

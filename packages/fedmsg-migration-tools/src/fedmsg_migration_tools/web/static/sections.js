@@ -93,6 +93,17 @@ function warnings(texts = []) {
   return h("ul.plain.warnings", {}, texts.map((text) => h("li", {}, h("span", { "aria-hidden": "true" }, "! "), foreign(text, 400))));
 }
 
+// What the binding linter found, and what nobody could be asked about.
+export function notes(findings, unknown) {
+  const missing = Object.entries(unknown ?? {});
+  return [
+    findings?.length ? h("h3", {}, "Bindings to look at") : null,
+    findings?.length ? h("ul", {}, findings.map((one) => h("li", {}, foreign(one.text ?? JSON.stringify(one), 400)))) : null,
+    missing.length ? h("h3", {}, "Not known") : null,
+    missing.length ? h("ul", {}, missing.map(([what, why]) => h("li", {}, foreign(what, 80), ": ", foreign(why, 400)))) : null,
+  ];
+}
+
 export function seeing(witnesses) {
   const rows = Object.entries(WITNESSES).filter(([name]) => witnesses[name]).map(([name, label]) => {
     const { seeing: sees, since, blind_seconds: blind, detail } = witnesses[name];

@@ -169,7 +169,8 @@ function valueOf(key, value) {
   const at = plainNumber(value);
   if (key.endsWith("_at") && Number.isFinite(at)) return time(at, { millis: true });
   if (key === "witness") return foreign(PLACES[value] ?? value, SHORT);
-  return foreign(typeof value === "string" ? value : json(value), 4000);
+  const plain = Array.isArray(value) && value.every((one) => typeof one === "string");
+  return foreign(typeof value === "string" ? value : plain ? value.join(", ") : json(value), 4000);
 }
 
 // A list of {path, from, to} is a diff, wherever it is found; all else is shown as it is. The values of a diff are JSON
@@ -177,7 +178,8 @@ function valueOf(key, value) {
 function evidenceOf(evidence) {
   const isDiff = (value) => Array.isArray(value) && value.length > 0 && value.every((one) => one && typeof one === "object" && "path" in one && ("from" in one || "to" in one));
   const diffs = Object.values(evidence).filter(isDiff).flat();
-  const rest = Object.entries(evidence).filter(([key, value]) => !isDiff(value) && !TOLD.has(key) && value !== null);
+  const rest = Object.entries(evidence).filter(([key, value]) => !isDiff(value) && !TOLD.has(key) && value !== null
+    && !(diffs.length && ["from", "to"].includes(key))); // hashes, for want of anything better
   return [
     diffs.length ? h("h3", {}, "What changed") : null,
     diffs.length ? diffTable(diffs) : null,
