@@ -568,6 +568,7 @@ def test_a_stop_leaves_nothing_behind(amqp_url: str) -> None:
         async with repairing(session, settings(replay_endpoints=(NOWHERE,))) as repairer:
             repairer.give(lost_to_amqp(forgotten=True))
             await asyncio.sleep(0.1)
+        repairer.give(lost_to_amqp())  # too late
         assert asyncio.all_tasks() == before
         assert await taken(session, "all", 0, more=0.2) == []
 

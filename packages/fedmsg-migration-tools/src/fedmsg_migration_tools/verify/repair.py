@@ -151,6 +151,7 @@ class Repairer:
         self._given: set[tuple[Leg, bytes]] = set()
         self._came: set[tuple[Leg, bytes]] = set()  # of those
         self._waiting = Waiting(settings.content_max_bytes)
+        self._closed = False
         self._complaints = Complaints()
         self.outcomes = Counter(
             "verify_repairs", "Lost messages, by what became of their repair.", ("outcome", "source")
@@ -196,6 +197,7 @@ class Repairer:
 
     async def close(self) -> None:
         """Repair no more; what was given and waits is not repaired."""
+        self._closed = True
         await self._waiting.close()
         self._sources.close()
 
