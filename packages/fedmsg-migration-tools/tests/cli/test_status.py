@@ -119,7 +119,7 @@ def test_all_of_it_in_tables(
         done = command("status", *broker(rabbitmq, amqp_url), "--verifier-url", url)
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
-    assert lines[0] == f"Broker     {rabbitmq.management_url.rstrip('/')}, virtual host {vhost}: 1 queues"
+    assert lines[0] == f"Broker     {rabbitmq.management_url.rstrip('/')}, virtual host {vhost}: 1 queue"
     assert lines[1].startswith(f"Verifier   {url}: since ")
     assert lines[2].startswith("Bridge     not known: where its monitoring page is, is not known: name it by")
     (bodhi,) = (line.split() for line in lines if line.startswith("bodhi "))

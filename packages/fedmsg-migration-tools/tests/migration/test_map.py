@@ -25,7 +25,7 @@ BROKER = Snapshot(
     "/",
     [
         {"name": "hotness"},
-        {"name": "amq.gen-1", "exclusive": True, "owner_pid_details": {"name": "c2"}},
+        {"name": "amq.gen-1", "exclusive": True},
         {"name": "ours"},
     ],
     [

@@ -127,6 +127,7 @@ class _Asked:
             quiet_days=settings.quiet_days,
             max_blind=settings.max_blind,
             exchanges=(self._config.zmq_to_amqp.exchange, self._config.amqp_to_zmq.exchange),
+            topics=self._config.verify_missing.topics,
         )
 
     # the sources
@@ -136,6 +137,7 @@ class _Asked:
 
         from ..migration.management import Management  # noqa: PLC0415
         from ..migration.server import servers, vhost  # noqa: PLC0415
+        from ..migration.wording import count  # noqa: PLC0415
 
         settings = conf.copy()
         if self._amqp_url is not None:
@@ -145,7 +147,7 @@ class _Asked:
         with Management(places, timeout=self._config.migration.timeout) as management:
             user, tags = management.whoami()
             snapshot = management.snapshot(name)
-        said = f"{management.server.url}, virtual host {name}: {len(snapshot.queues)} queues"
+        said = f"{management.server.url}, virtual host {name}: {count(len(snapshot.queues), 'queue')}"
         if not {"monitoring", "administrator"} & set(tags):
             said += f"; {user} lacks the tag monitoring, so the names of others' connections are not known"
         return snapshot, said
@@ -177,6 +179,7 @@ class _Asked:
     def _bridge(self) -> tuple[tuple[int, dict[str, int]], str]:
         from ..exceptions import ToolsError  # noqa: PLC0415
         from ..migration import asking  # noqa: PLC0415
+        from ..migration.wording import count  # noqa: PLC0415
 
         url, pages = self._config.migration.bridge_url, self._config.amqp_to_zmq.monitoring
         if url is None:
@@ -187,7 +190,7 @@ class _Asked:
                 )
             url = f"http://{_reachable(f'{pages.address}:{pages.port}')}"
         found = asking.subscribers(url, self._config.migration.timeout)
-        return found, f"{url}: {found[0]} sockets are connected"
+        return found, f"{url}: {count(found[0], 'socket')} connected"
 
 
 def _of_store(config: Config) -> Mapping[str, Any]:

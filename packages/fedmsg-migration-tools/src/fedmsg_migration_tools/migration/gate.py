@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from .audit import Audit
     from .seen import Seen
 
-__all__ = ["BRIDGES", "Facts", "Gate", "amqp_to_zmq", "judge", "zmq_to_amqp"]
+__all__ = ["BRIDGES", "Facts", "Gate", "amqp_to_zmq", "judge", "listens", "zmq_to_amqp"]
 
 ZMQ_TO_AMQP = "zmq_to_amqp"
 AMQP_TO_ZMQ = "amqp_to_zmq"
@@ -27,6 +27,7 @@ BRIDGES = (ZMQ_TO_AMQP, AMQP_TO_ZMQ)
 #: The witnesses of the verification service that see both ends of the bridge from ZeroMQ.
 _ENDS = ("publishers", "zmq_topic")
 _STALE = 300.0  # seconds: a service that has said nothing for so long does not run
+_MINUTE = 60.0  # seconds; the records begin with the minute of the first message: that is said elsewhere
 _WHOLE = 0.99  # of the time: an endpoint that was away for so much of it is nobody's any more
 _MOST = 20  # sentences of one kind
 _UNKNOWN_LISTENERS = (
@@ -44,7 +45,7 @@ class Facts:
         seen: what originated where.
         audit: of the verification service.
         subscribers: sockets that are connected to the bridge to ZeroMQ, the verification service's among them.
-        subscriptions: prefix → how many.
+        subscriptions: prefix → how many, without the verification service's.
         quarantined: messages that wait in quarantine.
     """
 
@@ -103,9 +104,7 @@ def amqp_to_zmq(facts: Facts) -> Gate:
     """Open when nobody but the verification service listens to the bridge."""
     if facts.subscribers is None:
         return Gate((_UNKNOWN_LISTENERS,))
-    audit = facts.audit
-    runs = audit is not None and facts.now - audit.at <= _STALE
-    ours = int(audit is not None and runs and audit.seeing.get("bridge_socket", False))
+    ours = int(listens(facts.audit, facts.now))
     others = facts.subscribers - ours
     if others <= 0:
         return Gate()
@@ -114,6 +113,11 @@ def amqp_to_zmq(facts: Facts) -> Gate:
     but = ", the verification service not counted" if ours else ""
     verb, them = ("listens", "it") if others == 1 else ("listen", "them")
     return Gate((f"{count(others, 'subscriber')} {verb} to the bridge{to}{but}: move {them} to AMQP",))
+
+
+def listens(audit: Audit | None, now: float) -> bool:
+    """Whether the verification service is a subscriber of the bridge."""
+    return audit is not None and now - audit.at <= _STALE and audit.seeing.get("bridge_socket", False)
 
 
 def _quiet(facts: Facts, days: float) -> Iterator[str]:
@@ -155,7 +159,7 @@ def _clean(facts: Facts, days: float) -> Iterator[str]:
     clean = facts.audit.clean.get(ZMQ_TO_AMQP)
     if clean is None:
         yield "Whether the bridge loses messages is not known: the verification service does not tell"
-    elif clean.since > facts.now - days * DAY:
+    elif clean.since > facts.now - days * DAY and clean.since > facts.audit.since + _MINUTE:
         why = f", {clean.why}" if clean.why else ""
         yield (
             f"The audit is clean for {duration(facts.now - clean.since)} only ({minute(clean.since)} UTC{why}): look "

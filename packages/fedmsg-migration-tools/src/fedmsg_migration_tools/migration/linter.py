@@ -296,10 +296,12 @@ def _one_sided(
 def _consequence(exchange: str, names: Collection[str], look: _Look) -> str:
     if exchange == look.amqp:
         return ", so what is published over ZeroMQ does not get there"
-    gone = [name for name in names if name in look.moved]
-    if gone and look.seen is not None:
-        since = min(look.seen.applications[name].amqp.first_seen or 0.0 for name in gone)
-        return f", and {listed(gone)} publishes on AMQP since {day(since)}, which does not get there"
+    if look.seen is not None:
+        first = {name: look.seen.applications[name].amqp.first_seen for name in names}
+        there = {name: moment for name, moment in first.items() if moment is not None}
+        if there:
+            since = day(min(there.values()))
+            return f", but {listed(there)} publishes over AMQP since {since}, which does not get there"
     return " and goes silent on the day that its publisher moves"
 
 

@@ -40,7 +40,6 @@ _QUEUES = (
     "consumers",
     "messages",
     "messages_details.rate",
-    "owner_pid_details.name",
 )
 
 
@@ -73,10 +72,10 @@ class Snapshot:
             found.setdefault(one["queue"]["name"], []).append(self.apps.get(connection, connection))
         return found
 
-    def app_of(self, queue: Mapping[str, Any]) -> str | None:
-        """The app whose connection owns an exclusive queue."""
-        name = (queue.get("owner_pid_details") or {}).get("name")
-        return None if name is None else self.apps.get(name)
+    def exclusive(self) -> dict[str, str]:
+        """Queue that is exclusive → whose it is: its consumer's app. The list of queues does not tell the owner."""
+        names = {one["name"] for one in self.queues if one.get("exclusive")}
+        return {name: apps[0] for name, apps in self.consumers_of().items() if name in names}
 
 
 class Management:

@@ -76,12 +76,11 @@ def _queues(broker: Snapshot | None, ours: Collection[str], pair: tuple[str, str
     """What a queue is called on the map → its patterns on both exchanges."""
     if broker is None:
         return {}
-    consumers = broker.consumers_of()
+    consumers, exclusive = broker.consumers_of(), broker.exclusive()
     called = {}
     for queue in broker.queues:
         name = queue["name"]
-        shown = (broker.app_of(queue) or name) if queue.get("exclusive") else name
-        called[name] = f"{shown} ({len(consumers.get(name, ()))})"
+        called[name] = f"{exclusive.get(name, name)} ({len(consumers.get(name, ()))})"
     found: dict[str, list[str]] = {}
     for name, exchanges in reach(broker.bindings, broker.exchanges, pair).items():
         if name not in ours:

@@ -63,6 +63,7 @@ def draw(
     quiet_days: float = 7.0,
     max_blind: float = 600.0,
     exchanges: tuple[str, str] = EXCHANGES,
+    topics: Collection[str] = ("",),
 ) -> Overview:
     """The whole picture.
 
@@ -77,18 +78,16 @@ def draw(
         quiet_days: the setting of ``[migration]``.
         max_blind: likewise.
         exchanges: what the bridge from ZeroMQ writes to, and what the other one reads.
+        topics: the prefixes that the verification service itself subscribes to.
     """
     own = {*ours, quarantine, *(our_queues(broker) if broker is not None else ())}
     findings = [] if broker is None else _lint(broker, seen, own, quiet_days, exchanges)
-    subscriptions = bridge[1] if bridge is not None else None
-    facts = gate.Facts(
-        now,
-        seen,
-        audit,
-        bridge[0] if bridge is not None else None,
-        subscriptions,
-        _waiting(broker, quarantine),
-    )
+    subscribers, subscriptions = bridge if bridge is not None else (None, None)
+    if subscriptions is not None and gate.listens(audit, now):
+        subscriptions = {
+            name: left for name, count in subscriptions.items() if (left := count - (name in topics)) > 0
+        }
+    facts = gate.Facts(now, seen, audit, subscribers, subscriptions, _waiting(broker, quarantine))
     return Overview(
         migration_map.build(
             seen,
@@ -105,8 +104,8 @@ def draw(
 
 
 def our_queues(broker: Snapshot) -> set[str]:
-    """Exclusive queues of the bridges and of the verification service, by whose connections own them."""
-    return {queue["name"] for queue in broker.queues if (broker.app_of(queue) or "").startswith(_OUR_APPS)}
+    """Exclusive queues of the bridges and of the verification service, by their consumers' names."""
+    return {name for name, app in broker.exclusive().items() if app.startswith(_OUR_APPS)}
 
 
 def _lint(
