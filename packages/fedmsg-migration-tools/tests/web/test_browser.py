@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from playwright.sync_api import expect
 
+from fedmsg_migration_tools.web import server
+
 from .bus import lively
+from .serving import Serving
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,7 +22,6 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page
 
     from .bus import Bus
-    from .serving import Serving
 
 HOSTILE = [
     "<img src=x onerror=alert(1)>",
@@ -264,6 +266,43 @@ def test_it_says_that_the_service_is_away_and_comes_back(
     serving.start()
     expect(connection).to_have_text("Live")
     expect(verdicts(page).first).to_contain_text("while.nobody.looked")
+
+
+def test_a_connection_over_which_nothing_comes_is_none(
+    look: Callable[..., Page], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = look()
+    page.clock.install()
+    monkeypatch.setattr(server, "PERIOD", 60.0)
+    page.reload()
+    connection = page.locator("#connection")
+    expect(connection).to_have_text("Live")
+    page.clock.fast_forward(7000)
+    expect(connection).to_have_text("Live")
+    page.clock.fast_forward(2000)
+    expect(connection).to_contain_text("No connection since")
+    page.clock.fast_forward(2000)
+    expect(connection).to_have_text("Live")
+
+
+def test_who_opens_the_page_with_its_token_stays_in(browser: Browser, bus: Bus) -> None:
+    token = "correct-horse-battery"
+    serving = Serving(bus, token).start()
+    page = browser.new_page()
+    try:
+        page.goto(serving.url)
+        expect(page.locator("body")).to_contain_text("needs its token")
+        page.goto(f"{serving.url}?token={token}")
+        expect(page.locator("#connection")).to_have_text("Live")
+        assert page.url == serving.url
+        assert page.evaluate("document.cookie") == ""
+        serving.stop()
+        expect(page.locator("#connection")).to_contain_text("No connection since")
+        serving.start()
+        expect(page.locator("#connection")).to_have_text("Live")
+    finally:
+        page.context.close()
+        serving.close()
 
 
 def test_trouble_of_the_service_is_shown(bus: Bus, look: Callable[..., Page]) -> None:
