@@ -198,6 +198,10 @@ class Verifier:
     def _take(self, verdicts: list[Verdict]) -> None:
         self._shown.judged(verdicts)
         self._judging.take(verdicts)
+        if self._repairer is not None:
+            for verdict in verdicts:
+                if verdict.kind is not Kind.LOST and "earlier" in verdict.evidence:
+                    self._repairer.came(verdict.leg, verdict.key)
 
     def _beside(self) -> Iterable[Metric]:
         return () if self._repairer is None else self._repairer.metrics()
