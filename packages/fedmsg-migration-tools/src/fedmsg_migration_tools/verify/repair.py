@@ -161,10 +161,9 @@ class Repairer:
 
     def give(self, lost: Lost) -> None:
         """Repair it after ``repair.delay``, if it is lost by then, and later again while that fails. Never waits."""
-        if self._waiting.messages >= _WAITING:
-            self._settle(
-                lost, Repaired("failed", detail=f"{_WAITING} messages wait for their repair already")
-            )
+        if self._closed or self._waiting.messages >= _WAITING:
+            why = "it was stopped" if self._closed else f"{_WAITING} messages wait for their repair already"
+            self._settle(lost, Repaired("failed", detail=why))
             return
         self._given.add((lost.leg, lost.key))
         self._wait(self._waiting.take(lost), self._settings.repair.delay, 0)
