@@ -3,6 +3,7 @@
 
 import time
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -235,3 +236,9 @@ def test_many_bindings_take_no_time(queues: int, patterns: int) -> None:
     begin = time.perf_counter()
     lint([], many, seen=seen(*((f"app{i}", 0.0, None) for i in range(60))))
     assert time.perf_counter() - begin < 20
+
+
+def test_each_kind_is_explained() -> None:
+    page = (Path(__file__).parents[4] / "docs" / "how-to" / "migration-map.md").read_text()
+    for kind in Kind:
+        assert f"\n| {kind} |" in page, kind
