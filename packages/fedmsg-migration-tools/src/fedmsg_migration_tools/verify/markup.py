@@ -10,6 +10,9 @@ __all__ = ["Markup", "foreign", "join", "tag"]
 
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
+_TURNS = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_VOID = frozenset({"br"})  # elements without an end
+
 
 class Markup(str):
     """Text that is markup."""
@@ -28,6 +31,8 @@ def tag(name: str, *children: object, **attributes: str) -> Markup:
     given = "".join(
         f' {key.rstrip("_").replace("_", "-")}="{escape(value)}"' for key, value in attributes.items()
     )
+    if name in _VOID:
+        return Markup(f"<{name}{given}>")
     return Markup(f"<{name}{given}>{join(*children)}</{name}>")
 
 
@@ -37,8 +42,9 @@ def join(*children: object) -> Markup:
 
 
 def foreign(text: object) -> Markup:
-    """What somebody else has written: it cannot turn the direction of what stands around it."""
-    return tag("bdi", str(text), class_="foreign")
+    """What somebody else has written; what would turn the direction of text is shown as an escape."""
+    plain = _TURNS.sub(lambda found: f"\\u{ord(found[0]):04x}", str(text))
+    return tag("bdi", plain, class_="foreign")
 
 
 def escape(text: str) -> str:

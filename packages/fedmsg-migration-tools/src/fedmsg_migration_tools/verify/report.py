@@ -149,6 +149,7 @@ def _balance(legs: Mapping[str, Any]) -> Markup:
         [row("in", "in"), *(row(name, words) for name, words in _ENTRIES.items()),
          _row(tag("th", "in = the sum of the others", scope="row"), *(tag("td", words) for words in verdicts))],
         "Each message that came in is in exactly one place.",
+        class_="figures",
     )  # fmt: skip
 
 
@@ -160,7 +161,9 @@ def _beside(legs: Mapping[str, Any]) -> Markup:
         )
         for name, words in _BESIDE.items()
     ]
-    return _table(["", *(_LEGS.get(name, name) for name in legs)], rows, "Beside the balance.")
+    return _table(
+        ["", *(_LEGS.get(name, name) for name in legs)], rows, "Beside the balance.", class_="figures"
+    )
 
 
 def _balances(books: Mapping[str, Any]) -> bool:
@@ -177,7 +180,7 @@ def _delays(legs: Mapping[str, Any], snapshot: Mapping[str, Any]) -> Markup:
         f"From the first sighting to that at the far end. A message is called missing after "
         f"{_seconds(snapshot.get('window'))}."
     )
-    return _table(["", "half were faster than", "99 of 100 were faster than"], rows, about)
+    return _table(["", "half were faster than", "99 of 100 were faster than"], rows, about, class_="figures")
 
 
 def _witnesses(snapshot: Mapping[str, Any]) -> Markup:
@@ -192,7 +195,7 @@ def _witnesses(snapshot: Mapping[str, Any]) -> Markup:
             _row(tag("th", _WITNESSES.get(name, name), scope="row"), tag("td", _span(blind), class_="n"),
                  tag("td", share, class_="n"),
                  tag("td", sees, *(join(tag("br"), "not connected: ", foreign(one)) for one in away)),
-                 class_="" if state.get("seeing") else "bad")
+                 class_="" if state.get("seeing") else "blind")
         )  # fmt: skip
     return _table(["witness", "could not see for", "of the time", "at the end"], rows)
 
@@ -314,10 +317,12 @@ def _section(title: str, *content: Markup) -> Markup:
     return tag("section", tag("h2", title), *content) if any(content) else Markup("")
 
 
-def _table(columns: Sequence[str], rows: Sequence[Markup], caption: str = "") -> Markup:
+def _table(
+    columns: Sequence[str], rows: Sequence[Markup], caption: str = "", *, class_: str = "words"
+) -> Markup:
     head = tag("thead", _row(*(tag("th", column, scope="col") for column in columns)))
     about = tag("caption", caption) if caption else Markup("")
-    return tag("div", tag("table", about, head, tag("tbody", *rows)), class_="scroll")
+    return tag("div", tag("table", about, head, tag("tbody", *rows), class_=class_), class_="scroll")
 
 
 def _row(*cells: Markup, class_: str = "") -> Markup:

@@ -30,6 +30,9 @@ th, td { text-align: left; vertical-align: top; padding: .35rem .75rem; border-t
 thead th { color: var(--muted); font-size: .85rem; }
 tbody th { font-weight: 500; }
 .n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
+.figures td, .figures thead th { text-align: right; }
+tr.blind { color: inherit; }
+tr.blind th { color: var(--blind); font-weight: 700; }
 tr.bad { background: var(--bad-soft); color: inherit; }
 tr.bad th { color: var(--bad); font-weight: 700; }
 em { color: var(--muted); font-weight: 400; }
