@@ -38,7 +38,7 @@ Sample = dict[str, float]
 
 PATIENCE = 60.0
 #: Seconds without a new message after which no more are expected.
-STALLED = 5.0
+STALLED = 3.0
 #: What a bridge gets to come to rest after its work.
 REST_SECONDS = 3.0
 POLL = 0.02
@@ -116,15 +116,22 @@ class Run:
         crossing = self._crossing
         bare.prepare_queue(payload.ZMQ_EXCHANGE)
         bare.call(frames.consume(payload.QUEUE), frames.BASIC_CONSUME_OK)
-        total = crossing.warm_up + crossing.count
         with self._listening() as (publisher, bridge):
+            publisher.ask(first=0, count=crossing.warm_up, rate=crossing.rate)
+            limit.delivered(bare, crossing.warm_up)
+            publisher.hear()
             cpu = cpu_seconds(bridge)
-            publisher.ask(first=0, count=total, rate=crossing.rate)
-            got_at = limit.delivered(bare, total)
+            publisher.ask(first=crossing.warm_up, count=crossing.count, rate=crossing.rate)
+            got_at = limit.delivered(bare, crossing.count)
             cpu = cpu_seconds(bridge) - cpu
             sent_at = publisher.hear()["sent_at"]
-            seconds = [got_at[number] - sent_at[number] for number in range(crossing.warm_up, total)]
-            return {"messages": total, "cpu_us": cpu / total * 1e6, **latencies(seconds), **memory_of(bridge)}
+            seconds = [got_at[crossing.warm_up + number] - sent for number, sent in enumerate(sent_at)]
+            return {
+                "messages": crossing.count,
+                "cpu_us": cpu / crossing.count * 1e6,
+                **latencies(seconds),
+                **memory_of(bridge),
+            }
 
     def _backlog(self, bare: limit.Bare) -> Sample:
         """From the moment that the warm-up has arrived, until all have. There is no publisher."""
@@ -225,7 +232,7 @@ class Sink:
         while (total := self._count()) < wanted:
             if total > self._before:
                 self._before, since = total, time.perf_counter()
-            elif time.perf_counter() - since > 2 * STALLED:
+            elif time.perf_counter() - since > 3 * STALLED:
                 raise MeasureError(f"No message comes after {total}")
             time.sleep(POLL)
         return total

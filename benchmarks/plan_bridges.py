@@ -43,7 +43,7 @@ def _outward(name: str, title: str, *, signed: bool) -> Scenario:
         name,
         title,
         {
-            Role.PEER: Crossing(Load.OUTWARD, 2_000, 200, signed=signed),
+            Role.PEER: Crossing(Load.OUTWARD, 300 if signed else 2_000, 50 if signed else 200, signed=signed),
             **rsa,
             Role.LIMIT: _bare_consume(),
             Role.OURS: Crossing(Load.OUTWARD, BURST, 1_000, signed=signed),
@@ -106,6 +106,7 @@ FIGURES = (
     Figure("zmq-latency", "p50_us", "median", Bar.AT_MOST, 1_500),
     Figure("zmq-latency", "p99_us", "99 of 100", Bar.AT_MOST, 6_000),
     Figure("zmq-latency", "cpu_us", "CPU a message"),
+    Figure("zmq-latency", "rss_mb", "memory", Bar.AT_MOST, 60),
     Figure("zmq-in-signed", "rate", "messages", Bar.AT_LEAST_OF_LOWER, 0.6),
     Figure("zmq-in-signed", "cpu_us", "CPU a message"),
     Figure("backlog", "rate", "messages", Bar.AT_LEAST_OF_LIMIT, 0.7),

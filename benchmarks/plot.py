@@ -72,8 +72,13 @@ def draw(rows: Sequence[Row], path: Path, subtitle: str) -> None:
 
 
 def of_limit(row: Row) -> Lengths:
-    """Shares of the limit's speed: for a latency the limit's to ours, so that more is always better."""
-    shares = Lengths(row.ratio, _quotient(row.peer, row.limit), row.figure.bound)
+    """Shares of the limit's speed, or of openssl's where the bound is on the lower of both.
+
+    For a latency it is the limit's to ours, so that more is always better.
+    """
+    lower = row.figure.bar is Bar.AT_LEAST_OF_LOWER and row.limit and row.rsa
+    against = min(row.limit or 0, row.rsa or 0) if lower else row.limit
+    shares = Lengths(row.ratio, _quotient(row.peer, against), row.figure.bound)
     return Lengths(*(_quotient(1, share) for share in shares)) if row.figure.key == "p50_us" else shares
 
 

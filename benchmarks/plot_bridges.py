@@ -3,22 +3,27 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from matplotlib import pyplot as plt
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 
 from .plan_bridges import PUBLISHERS, endpoints
-from .plot import BOUND, OURS, of_limit, panel, plain
+from .plot import BOUND, OURS, PEER, of_limit, panel, plain
 from .terms import Bar
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from matplotlib.axes import Axes
 
     from .report import Row
 
+SPEED = "Messages, as a share of the limit, or of openssl's where that is lower (more is better)"
+CPU = "CPU of the bridge, µs a message (less is better; logarithmic)"
 NAMES = {endpoints(publishers): publishers for publishers in PUBLISHERS}
 
 
@@ -28,27 +33,32 @@ def draw(rows: Sequence[Row], path: Path, subtitle: str) -> None:
     others = [row for row in rows if row.figure.scenario not in NAMES]
     speed = [row for row in others if row.figure.key == "rate"]
     cpu = [row for row in others if row.figure.key == "cpu_us"]
-    heights = [len(speed) + 1.2, len(cpu) + 1.2, 5]
+    panels: list[tuple[float, Callable[[Axes], None]]] = []
+    if speed:
+        panels.append(
+            (len(speed) + 1.2, partial(panel, rows=speed, scale=of_limit, title=SPEED, logarithmic=False))
+        )
+    if cpu:
+        panels.append((len(cpu) + 1.2, partial(panel, rows=cpu, scale=plain, title=CPU, logarithmic=True)))
+    if scaled:
+        panels.append((5.0, partial(by_publishers, rows=scaled)))
+    heights = [height for height, _ in panels]
     figure, axes = plt.subplots(
-        3,
+        len(panels),
         figsize=(10, 0.52 * sum(heights) + 1.2),
         gridspec_kw={"height_ratios": heights},
         layout="constrained",
+        squeeze=False,
     )
     figure.suptitle(f"The bridges against the limit and against 0.1.2\n{subtitle}", fontsize=12)
-    if speed:
-        panel(
-            axes[0], speed, of_limit, "Messages, as a share of the limit (more is better)", logarithmic=False
-        )
-    if cpu:
-        panel(
-            axes[1],
-            cpu,
-            plain,
-            "CPU of the bridge, µs a message (less is better; logarithmic)",
-            logarithmic=True,
-        )
-    by_publishers(axes[2], scaled)
+    for axis, (_, show) in zip(axes[:, 0], panels, strict=True):
+        show(axis)
+    key = [
+        Patch(color=OURS, label="these bridges"),
+        Patch(color=PEER, label="0.1.2"),
+        Line2D([], [], color=BOUND, linewidth=2, label="bound"),
+    ]
+    figure.legend(handles=key, loc="outside lower center", ncols=3, frameon=False)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=130)
     plt.close(figure)

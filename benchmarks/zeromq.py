@@ -81,14 +81,15 @@ def at_once(sockets: Sequence[Socket], messages: Sequence[bytes]) -> float:
 
 
 def paced(sockets: Sequence[Socket], messages: Sequence[bytes], rate: int) -> list[float]:
-    """Send so many a second; returns when each was sent."""
+    """Send so many a second, and none faster to make up for a delay; returns when each was sent."""
     topic = payload.TOPIC.encode()
     together = max(1, rate // BEATS)
-    begun = time.perf_counter()
+    due = time.perf_counter()
     sent_at = []
     for number, message in enumerate(messages):
         if number % together == 0:
-            time.sleep(max(0.0, begun + number / rate - time.perf_counter()))
+            time.sleep(max(0.0, due - time.perf_counter()))
+            due = max(due, time.perf_counter() - together / rate) + together / rate
         sent_at.append(time.perf_counter())
         sockets[number % len(sockets)].send_multipart((topic, message))
     return sent_at

@@ -367,6 +367,7 @@ def test_the_json_file_holds_every_sample() -> None:
         (plot.of_limit, row_of("threads", "rate", 10_000, 750, 6_000), (0.6, 0.075, 0.5)),
         (plot.of_limit, row_of("blocking", "p50_us", 400, 2_000, 500), (0.8, 0.2, 1 / 1.5)),
         (plot.of_limit, row_of("threads", "rate", 10_000, 750, None), (None, 0.075, 0.5)),
+        (plot.of_limit, row_of("zmq-out-signed", "rate", 30_000, 300, 3_600, 6_000), (0.6, 0.05, 0.6)),
         (plot.plain, row_of("blocking", "cpu_us", 20, 1_300, 150), (150, 1_300, 200)),
         (plot.plain, row_of("many", "cpu_us", 20, 1_300, 25), (25, None, None)),
         (plot.of_peer, row_of("help", "seconds", None, 0.4, 0.1), (0.25, 1, 0.25)),
