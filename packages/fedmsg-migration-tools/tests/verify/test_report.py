@@ -247,10 +247,9 @@ def test_whatever_came_over_the_wire_stays_text(hostile: str) -> None:
 
 
 def test_hostile_text_can_be_read_as_it_was() -> None:
-    assert (
-        "</td></pre><script>alert(1)</script><img src=x onerror=alert(1)>\"'\\u202e\N{REPLACEMENT CHARACTER}\\ud800&amp;"
-        in text(verdicts=[verdict(topic=HOSTILE)])
-    )
+    said = text(verdicts=[verdict(topic=HOSTILE)])
+    assert "</td></pre><script>alert(1)</script><img src=x onerror=alert(1)>\"'" in said
+    assert "'\\u202e\N{REPLACEMENT CHARACTER}\\ud800&amp;" in said
 
 
 def test_attributes_are_escaped_too() -> None:
