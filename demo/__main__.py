@@ -40,8 +40,24 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--stay", action="store_true", help="let messages flow after the last step, until Ctrl-C"
     )
+    parser.add_argument(
+        "--lose",
+        type=share,
+        default=0.0,
+        metavar="1%",
+        help="let the bridge from AMQP lose, alter, delay and double a part of the messages, and see that the verifier "
+        "finds just these",
+    )
     parser.add_argument("--without-fedmsg", action="store_true", help="use plain pyzmq in its place")
     return parser.parse_args()
+
+
+def share(text: str) -> float:
+    """A part of all, from "1%" or "0.01"."""
+    number = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    if not 0 <= number <= 1:
+        raise ValueError(text)
+    return number
 
 
 def main() -> int:
@@ -90,7 +106,9 @@ async def run(
 ) -> int:
     """Play it until its end, or until a program fails or somebody interrupts; then nothing runs any more."""
     async with Stage(folder) as stage:
-        play = Play(stage, cast.Cast(node, fedmsg, folder), node.amqp_url, options.rate, options.seconds)
+        play = Play(
+            stage, cast.Cast(node, fedmsg, folder), node.amqp_url, options.rate, options.seconds, options.lose
+        )
         playing = asyncio.create_task(perform(console, play, options))
 
         def interrupt() -> None:
@@ -122,7 +140,10 @@ async def perform(console: Console, play: Play, options: argparse.Namespace) -> 
         await play.conclude()
     console.print(view.report(play.accounts))
     console.print(view.books(play.books))
-    code, sentence = ledger.verdict(play.accounts)
+    if play.lose:
+        code, sentence = ledger.found(play.faults, play.verdicts)
+    else:
+        code, sentence = ledger.verdict(play.accounts)
     console.print(sentence)
     return code
 

@@ -6,7 +6,6 @@ When they are started is the business of ``play``.
 
 from __future__ import annotations
 
-import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +38,7 @@ ENDPOINTS = {
     HOTNESS: "hotness.example",
     BRIDGE: "amqp-bridge.demo",
 }  # by what fedmsg's configuration calls them
+WINDOW = 6.0  # seconds that the verifier waits for a message, at most: the demo is short
 PORTS = (*ENDPOINTS, PAGE)
 
 
@@ -95,6 +95,7 @@ class Cast:
         (folder / "builds").mkdir()
         (folder / "state").mkdir()
         (folder / "fedmsg.d" / "endpoints.py").write_text(self._endpoints())
+        (folder / "tools.toml").write_text(f"[verify_missing]\nlongest_window = {WINDOW}\n")
         for name in ("release_monitor", "hotness"):
             text = (EXAMPLES / name / "config.toml").read_text()
             (folder / f"{name}.toml").write_text(text.replace('"amqp://"', f'"{self._url}"'))
@@ -131,8 +132,12 @@ class Cast:
         """The bridge, told where all sockets are by fedmsg's own configuration."""
         return self._bridge("zmq_to_amqp", "--zmq-endpoint", str(self._folder / "fedmsg.d"))
 
-    def amqp_to_zmq(self) -> Command:
-        """The bridge for those who have not moved."""
+    def amqp_to_zmq(self, lose: float = 0.0) -> Command:
+        """The bridge for those who have not moved; to ``lose`` some, one that does wrong with a part of them."""
+        if lose:
+            arguments = (str(lose), self.endpoint(BRIDGE), self._url)
+            command = self._python("-m", "demo.programs.faulty_bridge", *arguments)
+            return Command(command.arguments, {**command.variables, **self._tools})
         return self._bridge("amqp_to_zmq", "--publish-endpoint", self.endpoint(BRIDGE))
 
     @property
@@ -160,7 +165,12 @@ class Cast:
         return Command([sys.executable, *arguments], {"PYTHONPATH": str(ROOT)})
 
     def _bridge(self, name: str, *arguments: str) -> Command:
-        return Command(
-            [TOOLS, name, *arguments, "--amqp-url", self._url],
-            {"STATE_DIRECTORY": str(self._folder / "state"), "FEDMSG_MIGRATION_TOOLS_CONFIG": os.devnull},
-        )
+        return Command([TOOLS, name, *arguments, "--amqp-url", self._url], self._tools)
+
+    @property
+    def _tools(self) -> dict[str, str]:
+        """Where the tools keep their state, and what they are told."""
+        return {
+            "STATE_DIRECTORY": str(self._folder / "state"),
+            "FEDMSG_MIGRATION_TOOLS_CONFIG": str(self._folder / "tools.toml"),
+        }

@@ -116,3 +116,20 @@ def verdict(accounts: list[Account]) -> tuple[int, str]:
     if missing or changed:
         return 1, f"{missing:,} are missing, and {changed:,} came changed.{again}"
     return 0, f"All {accounts[0].should:,} messages arrived everywhere, none is missing.{again}"
+
+
+def found(faults: set[tuple[str, str]], verdicts: set[tuple[str, str]]) -> tuple[int, str]:
+    """The exit code, and the closing sentence, where a bridge did wrong on purpose: 0 only when the verifier found just
+    what it did. Both are pairs of a kind and an id.
+    """
+    kinds = Counter(kind for kind, _ in faults)
+    did = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items())) or "nothing"
+    missed, alarms = len(faults - verdicts), len(verdicts - faults)
+    if not faults:
+        return 1, "The bridge did nothing wrong: let messages flow for longer."
+    if missed or alarms:
+        return (
+            1,
+            f"The bridge did {did}; the verifier missed {missed} of it, and found {alarms} that were not.",
+        )
+    return 0, f"The bridge did {did}, on purpose, and the verifier found just that."

@@ -46,9 +46,12 @@ class Play:
         amqp_url: the broker.
         rate: messages a second of all publishers together.
         seconds: how long messages flow.
+        lose: the part of the messages from AMQP that the bridge does wrong with.
     """
 
-    def __init__(self, stage: Stage, cast: cast.Cast, amqp_url: str, rate: float, seconds: float) -> None:
+    def __init__(
+        self, stage: Stage, cast: cast.Cast, amqp_url: str, rate: float, seconds: float, lose: float = 0.0
+    ) -> None:
         self.ledger = Ledger()
         self.publishers = publishers.all_of_them(self.ledger, rate)
         self.step = 0
@@ -57,6 +60,11 @@ class Play:
         self.page = cast.page
         self.books: dict[str, dict[str, int]] = {}  # of the verifier, by leg; at the end
         self.enough = asyncio.Event()
+        self.faults: set[tuple[str, str]] = (
+            set()
+        )  # what the bridge did wrong: the verdict it should get, and the id
+        self.verdicts: set[tuple[str, str]] = set()  # and what it got
+        self.lose = lose
         self._stage = stage
         self._cast = cast
         self._url = amqp_url
@@ -90,7 +98,7 @@ class Play:
             await self._start(name, self._cast.consumer(name), self._hear_consumer(name))
         await self._start("verify_missing", self._cast.verifier(), _ignore)
         await self._start("zmq_to_amqp", self._cast.zmq_to_amqp(), _ignore)
-        await self._start("amqp_to_zmq", self._cast.amqp_to_zmq(), _ignore)
+        await self._start("amqp_to_zmq", self._cast.amqp_to_zmq(self.lose), self._hear_bridge)
         await self._start_hotness()
         for publisher in self.publishers:
             await publisher.start(self._stage, self._cast, self.ledger)
@@ -123,6 +131,12 @@ class Play:
             for hello in wanted
             if hello not in self.ledger.hellos[name]
         ]
+
+    def _hear_bridge(self, line: str) -> None:
+        """What a faulty one says of itself."""
+        kind, _, message_id = line.partition(" ")
+        if kind in verifier.FAULTS:
+            self.faults.add((kind, message_id))
 
     def _hear_consumer(self, consumer: str) -> Callable[[str], None]:
         def hear(line: str) -> None:
@@ -214,7 +228,9 @@ class Play:
         end = time.monotonic() + PATIENCE
         while time.monotonic() < end:
             self.books = await asyncio.to_thread(verifier.books, self.page)
-            if self.books and not any(leg["in_flight"] for leg in self.books.values()):
+            self.verdicts = await asyncio.to_thread(verifier.verdicts, self.page)
+            judged = self.books and not any(leg["in_flight"] for leg in self.books.values())
+            if judged and self.verdicts == self.faults:
                 return
             await asyncio.sleep(0.2)
 

@@ -10,11 +10,28 @@ from typing import Any
 
 def snapshot(page: str) -> dict[str, Any]:
     """What goes on now; empty while the page does not answer. ``page`` is its host and port."""
+    found: dict[str, Any] = _asked(page, "/api/snapshot") or {}
+    return found
+
+
+def _asked(page: str, path: str) -> Any:
     try:
-        with urllib.request.urlopen(f"http://{page}/api/snapshot", timeout=5) as answer:
-            found: dict[str, Any] = json.load(answer)
+        with urllib.request.urlopen(f"http://{page}{path}", timeout=5) as answer:
+            return json.load(answer)
     except OSError:
-        return {}
+        return None
+
+
+FAULTS = ("lost", "changed", "late", "duplicated")
+
+
+def verdicts(page: str) -> set[tuple[str, str]]:
+    """Verdicts on the way to ZeroMQ, each with the id that it is about; what was taken back is left out."""
+    found: set[tuple[str, str]] = set()
+    for kind in FAULTS:
+        for one in _asked(page, f"/api/verdicts?limit=500&leg=amqp_to_zmq&kind={kind}") or ():
+            if not one["taken_back"]:
+                found.add((kind, one["id"]))
     return found
 
 

@@ -93,7 +93,7 @@ def report(accounts: Sequence[Account]) -> Table:
 
 def books(legs: Mapping[str, Mapping[str, int]]) -> Table:
     """The verifier's balance sheet: in = the sum of the others."""
-    table = _table("on the way", "in", "matched", "lost", "not known", "set aside", "loops")
+    table = _table("on the way", "in", "matched", "lost", "unknown", "aside", "loops")
     table.title = "What the verifier says"
     for name, one in legs.items():
         entries = ("in", "matched", "lost", "unverifiable", "quarantined", "loops")

@@ -242,3 +242,11 @@ def test_a_bridge_that_dies_ends_it_with_a_line(tmp_path: Path) -> None:
         assert demo.is_over()
     assert "amqp_to_zmq ended with exit code -9." in demo.said
     assert "Traceback" not in demo.said
+
+
+@pytest.mark.slow
+def test_what_a_bridge_does_wrong_the_verifier_finds(tmp_path: Path) -> None:
+    with running(tmp_path, "--seconds", "24", "--lose", "2%", "--without-fedmsg") as demo:
+        code = demo.end()
+    assert code == 0, demo.said
+    assert "on purpose, and the verifier found just that." in " ".join(demo.said.split())
