@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from fedmsg_migration_tools import config
+from fedmsg_migration_tools import config, monitoring
 from fedmsg_migration_tools.bridges.amqp_to_zmq import AmqpToZmq
 from fedmsg_migration_tools.bridges.service import settings_of_library
 from fedmsg_migration_tools.bridges.zmq_to_amqp import ZmqToAmqp
@@ -76,6 +76,20 @@ def samples(metrics: Iterable[Metric]) -> set[str]:
         else:
             names.add(f"{metric.name}_total" if isinstance(metric, Counter) else metric.name)
     return names
+
+
+def test_promtool_has_nothing_to_say_of_the_verifiers_names(tmp_path: Path) -> None:
+    store, figures = Store(tmp_path / "verify.sqlite"), VerifierFigures()
+    figures.stands(Standing.of(Reconciler(), store, {0: 1.0}))
+    told = subprocess.run(
+        ["promtool", "check", "metrics"],
+        input=monitoring.pages(figures)["/metrics"]().body,
+        capture_output=True,
+        check=False,
+        timeout=60,
+    )
+    assert (told.returncode, told.stdout + told.stderr) == (0, b"")
+    store.close()
 
 
 @pytest.fixture

@@ -117,7 +117,7 @@ def test_what_a_real_verification_tells(tmp_path: Path) -> None:
     assert samples['verify_zmq_to_amqp_delay_seconds_bucket{le="0.015"}'] == 99
     assert 0.9 < samples["verify_zmq_to_amqp_delay_seconds_sum"] < 1.3
     assert samples["verify_amqp_to_zmq_delay_seconds_count"] == 0
-    assert samples['verify_clean_days{leg="zmq_to_amqp"}'] == 1.5
+    assert samples['verify_clean_seconds{leg="zmq_to_amqp"}'] == 129_600
     assert samples["verify_window_seconds"] == 60
     assert samples["verify_store_failing"] == samples["verify_store_waiting"] == 0
     assert samples["verify_repairs_waiting"] == 3

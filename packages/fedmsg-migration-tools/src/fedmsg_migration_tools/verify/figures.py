@@ -180,8 +180,8 @@ class VerifierFigures:
             {(WITNESSES[number],): float(state.seeing) for number, state in standing.witnesses.items()},
         )
         if standing.clean_days:
-            yield _by_leg("verify_clean_days", "Days without a message lost, changed, unverifiable or looped.",
-                          {LEGS[leg]: days for leg, days in standing.clean_days.items()})  # fmt: skip
+            yield _by_leg("verify_clean_seconds", "For how long no message was lost, changed, unverifiable or looped.",
+                          {LEGS[leg]: days * 86_400 for leg, days in standing.clean_days.items()})  # fmt: skip
         if standing.kept is not None:
             waiting, given_up = standing.kept
             yield Gauge.of(
