@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from playwright.sync_api import expect
 
+from fedmsg_migration_tools.web import page as web_page
 from fedmsg_migration_tools.web import server
 
 from .bus import lively
@@ -37,6 +38,13 @@ HOSTILE = [
 @pytest.fixture
 def bus() -> Bus:
     return lively()
+
+
+@pytest.fixture(autouse=True)
+def _hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Five snapshots a second: tests wait for the next one all the time."""
+    monkeypatch.setattr(server, "PERIOD", 0.2)
+    monkeypatch.setattr(web_page, "PERIOD", 0.2)
 
 
 def verdicts(page: Page) -> Locator:
@@ -446,5 +454,5 @@ def test_a_day_left_open_does_not_grow(bus: Bus, look: Callable[..., Page]) -> N
     for _ in range(3):
         bus.judge("late")
         bus.minutes(360)
-        time.sleep(1.1)
+        time.sleep(0.4)
     assert abs(page.evaluate(nodes) - before) < 20
