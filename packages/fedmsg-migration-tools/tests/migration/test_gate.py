@@ -22,7 +22,7 @@ AUDIT = Audit(
     {"publishers": {"": 30.0}},
     {"bridge_socket": True},
 )
-OPEN = Facts(NOW, Seen.of([QUIET], BEGUN, NOW), AUDIT, 1, {}, 0)
+OPEN = Facts(NOW, Seen.of([QUIET], BEGUN, NOW), AUDIT, 0, {}, 0)
 
 
 def test_it_opens_when_all_is_quiet_and_clean() -> None:
@@ -75,6 +75,10 @@ def test_nothing_known_is_each_thing_that_is_not_known() -> None:
             "was blind to zmq.topic for 7 days",
         ),
         (replace(OPEN, audit=replace(AUDIT, days=1)), "tells its blind time of 1 day only"),
+        (
+            replace(OPEN, topics=("org.a", "org.b")),
+            "listens only to topics that begin with 'org.a', 'org.b': let it listen to all",
+        ),
         (replace(OPEN, quarantined=3), "3 messages in quarantine: replay or drop"),
     ],
 )
@@ -101,20 +105,12 @@ def test_many_applications_are_summed_up() -> None:
     assert because[-1] == "10 more applications published over ZeroMQ: move them to AMQP"
 
 
-def test_the_verification_service_does_not_count_as_a_subscriber() -> None:
+def test_each_subscriber_keeps_the_bridge_to_zeromq() -> None:
     assert amqp_to_zmq(OPEN).open
-    assert amqp_to_zmq(replace(OPEN, subscribers=0)).open
-    (because,) = amqp_to_zmq(replace(OPEN, subscribers=3, subscriptions={"": 1, "org.a": 1})).because
-    assert because == (
-        "2 subscribers listen to the bridge to '', 'org.a', the verification service not counted: move them to AMQP"
-    )
-
-
-def test_where_the_service_does_not_see_the_bridge_the_one_is_another() -> None:
-    unseeing = replace(OPEN, audit=replace(AUDIT, seeing={"bridge_socket": False}))
-    gone = replace(OPEN, audit=replace(AUDIT, at=NOW - 3600))
-    for facts in (unseeing, gone, replace(OPEN, audit=None)):
-        assert amqp_to_zmq(facts).because == ("1 subscriber listens to the bridge: move it to AMQP",)
+    (because,) = amqp_to_zmq(replace(OPEN, subscribers=2, subscriptions={"": 1, "org.a": 1})).because
+    assert because == "2 subscribers listen to the bridge to '', 'org.a': move them to AMQP"
+    (because,) = amqp_to_zmq(replace(OPEN, subscribers=1)).because
+    assert because == "1 subscriber listens to the bridge: move it to AMQP"
 
 
 @given(

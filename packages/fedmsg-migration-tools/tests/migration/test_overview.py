@@ -57,8 +57,11 @@ def test_the_verification_service_is_no_subscriber() -> None:
     alone = draw(NOW, seen=SEEN, audit=AUDIT, bridge=(1, {"": 1}))
     assert alone.map[0]["subscribers"] == 0
     assert alone.gates["amqp_to_zmq"].open
+    elsewhere = draw(NOW, seen=SEEN, audit=AUDIT, bridge=(1, {"org": 1}))
+    assert not elsewhere.gates["amqp_to_zmq"].open
     gone = draw(NOW, seen=SEEN, audit=replace(AUDIT, at=NOW - 3600), bridge=(1, {"": 1}))
     assert gone.map[0]["subscribers"] == 1
+    assert not gone.gates["amqp_to_zmq"].open
 
 
 def test_what_waits_in_quarantine_keeps_the_bridge() -> None:

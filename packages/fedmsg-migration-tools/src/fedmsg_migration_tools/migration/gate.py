@@ -13,7 +13,7 @@ from .seen import DAY
 from .wording import count, duration, listed, minute, quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from .audit import Audit
     from .seen import Seen
@@ -44,9 +44,10 @@ class Facts:
         now: seconds since the epoch.
         seen: what originated where.
         audit: of the verification service.
-        subscribers: sockets that are connected to the bridge to ZeroMQ, the verification service's among them.
-        subscriptions: prefix → how many, without the verification service's.
+        subscribers: sockets that are connected to the bridge to ZeroMQ, without the verification service's.
+        subscriptions: prefix → how many, likewise.
         quarantined: messages that wait in quarantine.
+        topics: the prefixes of the topics that the verification service listens to.
     """
 
     now: float
@@ -55,6 +56,7 @@ class Facts:
     subscribers: int | None = None
     subscriptions: Mapping[str, int] | None = None
     quarantined: int | None = None
+    topics: Collection[str] = ("",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,15 +106,13 @@ def amqp_to_zmq(facts: Facts) -> Gate:
     """Open when nobody but the verification service listens to the bridge."""
     if facts.subscribers is None:
         return Gate((_UNKNOWN_LISTENERS,))
-    ours = int(listens(facts.audit, facts.now))
-    others = facts.subscribers - ours
-    if others <= 0:
+    if not facts.subscribers:
         return Gate()
     prefixes = sorted(facts.subscriptions or {})
     to = f" to {listed([quoted(one) for one in prefixes])}" if prefixes else ""
-    but = ", the verification service not counted" if ours else ""
-    verb, them = ("listens", "it") if others == 1 else ("listen", "them")
-    return Gate((f"{count(others, 'subscriber')} {verb} to the bridge{to}{but}: move {them} to AMQP",))
+    verb, them = ("listens", "it") if facts.subscribers == 1 else ("listen", "them")
+    told = count(facts.subscribers, "subscriber")
+    return Gate((f"{told} {verb} to the bridge{to}: move {them} to AMQP",))
 
 
 def listens(audit: Audit | None, now: float) -> bool:
@@ -134,6 +134,11 @@ def _quiet(facts: Facts, days: float) -> Iterator[str]:
         yield (
             f"It has been watched for {duration(watched)} only: wait until it is {count(days, 'day')}, on "
             f"{minute(seen.since + days * DAY)} UTC"
+        )
+    if "" not in facts.topics:
+        yield (
+            "The verification service listens only to topics that begin with "
+            f"{listed([quoted(one) for one in facts.topics])}: let it listen to all ([verify_missing] topics)"
         )
     since = facts.now - days * DAY
     active = sorted(one for one, it in seen.applications.items() if it.zmq.since(since))

@@ -83,11 +83,9 @@ def draw(
     own = {*ours, quarantine, *(our_queues(broker) if broker is not None else ())}
     findings = [] if broker is None else _lint(broker, seen, own, quiet_days, exchanges)
     subscribers, subscriptions = bridge if bridge is not None else (None, None)
-    if subscriptions is not None and gate.listens(audit, now):
-        subscriptions = {
-            name: left for name, count in subscriptions.items() if (left := count - (name in topics)) > 0
-        }
-    facts = gate.Facts(now, seen, audit, subscribers, subscriptions, _waiting(broker, quarantine))
+    if bridge is not None and gate.listens(audit, now):
+        subscribers, subscriptions = _without_ours(*bridge, topics)
+    facts = gate.Facts(now, seen, audit, subscribers, subscriptions, _waiting(broker, quarantine), topics)
     return Overview(
         migration_map.build(
             seen,
@@ -101,6 +99,16 @@ def draw(
         findings,
         {name: gate.judge(name, facts, quiet_days=quiet_days, max_blind=max_blind) for name in gate.BRIDGES},
     )
+
+
+def _without_ours(
+    subscribers: int, subscriptions: Mapping[str, int], topics: Collection[str]
+) -> tuple[int, Mapping[str, int]]:
+    """Without the verification service, if it is there: it may listen to another bridge than the one that was asked."""
+    if not all(subscriptions.get(topic) for topic in topics):
+        return subscribers, subscriptions
+    left = {prefix: count - (prefix in topics) for prefix, count in subscriptions.items()}
+    return max(0, subscribers - 1), {prefix: count for prefix, count in left.items() if count > 0}
 
 
 def our_queues(broker: Snapshot) -> set[str]:
