@@ -150,15 +150,16 @@ class Bare:
         return messages, consumers
 
 
-def encode_messages(count: int) -> list[bytes]:
-    """``count`` messages as frames, each with an id of its own."""
+def encode_messages(count: int, *, bridged: bool = False) -> list[bytes]:
+    """``count`` messages as frames, each with an id of its own; ``bridged``: as they come from ZeroMQ."""
     body = payload.encoded_body()
+    headers = payload.BRIDGED_HEADERS if bridged else payload.HEADERS
     return [
         frames.publish(
             payload.EXCHANGE,
             payload.TOPIC,
             body,
-            headers=payload.HEADERS,
+            headers=headers,
             message_id=payload.message_id(number),
         )
         for number in range(count)
@@ -179,9 +180,9 @@ def round_trips(bare: Bare, count: int, warm_up: int) -> dict[str, float]:
     return meter.result(count) | latencies(seconds)
 
 
-def publish(bare: Bare, count: int, window: int, warm_up: int) -> dict[str, float]:
+def publish(bare: Bare, count: int, window: int, warm_up: int, *, bridged: bool = False) -> dict[str, float]:
     """Pipelined publishing of ``count`` messages, at most ``window`` unconfirmed, after the first ``warm_up``."""
-    messages = encode_messages(count)
+    messages = encode_messages(count, bridged=bridged)
     bare.confirms()
     send_within_window(bare, encode_messages(warm_up), window)
     meter = Meter()

@@ -41,6 +41,17 @@ HEADERS: dict[str, str | int] = {
     "priority": 0,
 }
 
+#: The same of what came over ZeroMQ (docs: the wire format of the bridges).
+BRIDGED_HEADERS: dict[str, str | int] = {
+    "fedora_messaging_schema": "base.message",
+    "fedora_messaging_severity": 20,
+    "fedmsg_bridge": "zmq_to_amqp@benchmark",
+    "sent-at": "2019-07-30T19:12:22+00:00",
+    "fedmsg_crypto": "x509",
+    "fedmsg_i": 30_000,
+    "fedmsg_username": "bodhi",
+}
+
 
 def encoded_body() -> bytes:
     """The body as it travels."""

@@ -142,6 +142,9 @@ class Figure:
     first: str | None = None
 
 
-def bare_publish(window: int = WINDOW) -> Task:
-    """The limit of publishing, with at most ``window`` messages unconfirmed."""
-    return Task("bare", 20_000, WINDOW, options={"task": "publish", "window": window})
+def bare_publish(window: int = WINDOW, *, bridged: bool = False) -> Task:
+    """The limit of publishing, with at most ``window`` messages unconfirmed.
+
+    ``bridged``: the messages are as a bridge publishes them, with more headers.
+    """
+    return Task("bare", 20_000, WINDOW, options={"task": "publish", "window": window, "bridged": bridged})

@@ -23,6 +23,9 @@ from benchmarks.limit import ConfirmCount
 from benchmarks.plan import FIGURES, SCENARIOS
 from benchmarks.table import notes, table
 from benchmarks.terms import Bar, Crossing, Load, Probe, Role, Task
+from fedmsg_migration_tools.bridges.crossing import Crossing as Rules
+from fedmsg_migration_tools.fedmsg.canonical import dumps
+from fedmsg_migration_tools.spool import Entry
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -174,6 +177,14 @@ def test_openssls_speed_is_read() -> None:
 def test_numbers_of_messages_are_found_in_what_travels() -> None:
     data = payload.message_id(7).encode() + b" ... " + json.dumps(payload.envelope(0xABC)).encode()
     assert payload.numbers(data) == [7, 0xABC]
+
+
+def test_the_limit_publishes_what_the_bridge_publishes() -> None:
+    entry = Entry(1, 0.0, (payload.TOPIC.encode(), dumps(payload.envelope(30_000))))
+    outgoing = Rules("zmq.topic", "quarantine", "zmq_to_amqp@benchmark").prepare(entry).outgoing
+    assert outgoing is not None
+    assert outgoing.properties.headers == payload.BRIDGED_HEADERS
+    assert json.loads(outgoing.body) == json.loads(payload.encoded_body())
 
 
 def test_the_bridges_measure_what_they_are_asked_for() -> None:

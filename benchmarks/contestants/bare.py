@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from benchmarks import limit
 
@@ -20,7 +20,7 @@ TASKS: dict[str, Callable[..., Result]] = {
 }
 
 
-def bare(amqp_url: str, task: str, **options: int) -> Result:
+def bare(amqp_url: str, task: str, **options: Any) -> Result:
     """Open one connection and do one task on it."""
     with limit.Bare(amqp_url) as connection:
         return TASKS[task](connection, **options)
