@@ -9,6 +9,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -125,12 +126,22 @@ def test_amqp_to_zmq(command: Any, start: Any, quarantine: Any, amqp_url: str) -
     assert service.end(signal.SIGINT) == (0, "")
 
 
+def listening_to_signals(process: Any) -> None:
+    """Until the command itself has begun: before, a signal ends the interpreter as it ends any program."""
+    caught = 0
+    while not caught >> (signal.SIGTERM - 1) & 1:
+        assert process.poll() is None
+        status = Path(f"/proc/{process.pid}/status").read_text()
+        caught = int(status.partition("SigCgt:")[2].split()[0], 16)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_at_any_time_is_0(command: Any, number: signal.Signals, amqp_url: str) -> None:
-    for pause in (0.1, 0.25):
+    for pause in (0.0, 0.05, 0.25):
         process = command.start(
             "amqp_to_zmq", "--publish-endpoint", "tcp://127.0.0.1:*", "--amqp-url", amqp_url
         )
+        listening_to_signals(process)
         time.sleep(pause)
         process.send_signal(number)
         _, complaint = process.communicate(timeout=20)

@@ -31,22 +31,23 @@ async def declare(session: Session, *, quarantine: str, exchanges: Sequence[str]
     """
     wanted: dict[str, Any] = dict.fromkeys([*exchanges, quarantine], _TOPIC)
     queues = {quarantine: DURABLE}
+    binding = {"queue": quarantine, "exchange": quarantine, "routing_keys": ["#"]}
     try:
-        await session.declare(exchanges=wanted, queues=queues, passive=True)
+        await session.declare(exchanges=wanted, queues=queues, bindings=binding, passive=True)
     except BadDeclaration:
         for name in wanted:
             await _make(session, exchanges={name: _TOPIC})
         await _make(session, queues=queues)
-    binding = {"queue": quarantine, "exchange": quarantine, "routing_keys": ["#"]}
+        await _bind(session, queues, binding)
+
+
+async def _bind(session: Session, queues: dict[str, Any], binding: dict[str, Any]) -> None:
     try:
         await session.declare(queues=queues, bindings=binding, passive=True)
     except BadDeclaration as error:
         # Letters are mandatory: where the binding is missing as well, they come back, and nothing is lost.
-        _log.warning(
-            "%s: bind the queue to the exchange, both of this name, by hand if they are not: %s",
-            quarantine,
-            error,
-        )
+        name = binding["queue"]
+        _log.warning("Bind the queue %s to the exchange of that name by hand, if it is not: %s", name, error)
 
 
 async def _make(session: Session, **thing: Any) -> None:
