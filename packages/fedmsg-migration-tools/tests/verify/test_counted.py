@@ -70,21 +70,24 @@ def test_what_was_seen_over_hour_day_and_week(counts: list[tuple[int, int]]) -> 
     for minute, number in counts:
         seen.add("bodhi", 0, minute, number)
     now = counts[-1][0] + 30 if counts else 0
-    found = seen.shown(now)
+    found = list(seen.shown(now, seen.present()))
     if not counts:
-        assert found == {}
+        assert found == []
         return
-    shown = found["bodhi"]["zmq"]
+    ((application, origin, shown),) = found
+    assert (application, origin) == ("bodhi", "zmq")
     assert shown["hour"] == sum(number for minute, number in counts if minute > now - 60)
     assert shown["day"] == sum(number for minute, number in counts if minute // 60 > now // 60 - 24)
     assert shown["week"] == sum(number for minute, number in counts if minute // 60 > now // 60 - 168)
     assert (shown["first_seen"], shown["last_seen"]) == (counts[0][0] * 60, counts[-1][0] * 60)
     seen.forget(counts[-1][0] + 1)
-    assert seen.shown(now) == {}
+    assert seen.present() == []
+    assert list(seen.shown(now, [("bodhi", 0)])) == []
 
 
 def test_a_clock_that_goes_back_a_little_loses_nothing() -> None:
     seen = Seen()
     for minute in (100, 101, 100, 101, 100):
         seen.add("bodhi", 0, minute, 1)
-    assert seen.shown(101)["bodhi"]["zmq"]["hour"] == 5
+    ((_, _, shown),) = seen.shown(101, seen.present())
+    assert shown["hour"] == 5

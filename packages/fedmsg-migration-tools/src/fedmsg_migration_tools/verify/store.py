@@ -23,7 +23,7 @@ from .counted import IN, Cell, History
 from .kept import Clean, Kept, shown
 from .memory import Memory
 from .pending import HELD, Pending
-from .tables import Blind, Tables, seconds
+from .tables import Blind, Tables
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -73,7 +73,9 @@ class Store:
         self._lock = threading.Lock()  # of what is in memory; held for microseconds
         self._pending = Pending()
         self._state = "{}"
-        self._last_alive: float | None = None
+        self._last_alive: float | None = (
+            None  # when the verifier last ran before this start: since then nobody saw
+        )
         self._memory = Memory()
         try:
             self._tables = Tables(self.path, keep_days, most_rows, self._begun_anew)
@@ -173,8 +175,15 @@ class Store:
         """Application → ``zmq`` and ``amqp``, its origins → messages over the last ``hour``, ``day`` and ``week``,
         and ``first_seen`` and ``last_seen``, in seconds since the epoch, to the minute.
         """
+        result: dict[str, dict[str, dict[str, Any]]] = {}
+        minute, seen = self._minute(), self._memory.seen
         with self._lock:
-            return self._memory.seen.shown(self._minute())
+            present = seen.present()
+        for some in range(0, len(present), _BATCH):  # the lock is held for a millisecond
+            with self._lock:
+                for application, origin, shown_there in seen.shown(minute, present[some : some + _BATCH]):
+                    result.setdefault(application, {})[origin] = shown_there
+        return result
 
     def minutes(self, since: float) -> list[dict[str, Any]]:
         """What happened by minute, the oldest first: ``at`` in seconds since the epoch, and for each leg the counts by
@@ -224,29 +233,11 @@ class Store:
         with self._file:
             return [shown(row) for row in self._tables.about(key)]
 
-    def application_minutes(self, application: str, since: float) -> list[dict[str, Any]]:
-        """As :meth:`minutes`, of one application. Details by minute are kept for some days only."""
-        self.flush()
-        history = History(100_000)
-        with self._file:
-            for minute, leg, name, cell in self._tables.cells("minutes", int(since // 60)):
-                if name == application:
-                    history.add(minute, leg, cell)
-        with self._lock:
-            for (minute, leg, name), cell in self._pending.cells.items():
-                if name == application:
-                    history.add(minute, leg, cell)
-        return history.since(int(since // 60))
-
     def blind_times(self, since: float) -> list[Blind]:
         """When witnesses could not see; those that had not ended before ``since``, the earliest first."""
         self.flush()
         with self._file:
             return self._tables.blind(since)
-
-    def blind_seconds(self, since: float, until: float) -> dict[str, float]:
-        """Witness → for how long it, or one of its sources, could not see."""
-        return seconds(self.blind_times(since), since, until)
 
     def clean(self, leg: int, now: float) -> Clean:
         """For how long no message was lost, changed, unverifiable, looped or unwitnessed, without those that were
@@ -270,9 +261,7 @@ class Store:
         return self.clean(leg, now).days
 
     def last_alive(self) -> float | None:
-        """When the verifier was last known to run before this start, in seconds since the epoch: what came between is
-        unseen.
-        """
+        """When the verifier last ran before this start, in seconds since the epoch: since then nobody saw anything."""
         return self._last_alive
 
     # --- Writing ---
