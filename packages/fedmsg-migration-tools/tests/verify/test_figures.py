@@ -42,7 +42,9 @@ def kind(name: str, leg: str = "zmq_to_amqp") -> str:
 
 
 def test_all_counters_are_there_from_the_start_else_the_first_loss_is_no_increase() -> None:
-    samples = told(VerifierFigures())
+    figures = VerifierFigures()
+    figures.stands(Standing({}, 60.0, {}))
+    samples = told(figures)
     for leg in ("zmq_to_amqp", "amqp_to_zmq"):
         for name in Kind:
             assert samples[kind(name, leg)] == 0
@@ -86,6 +88,13 @@ def test_books_that_begin_anew_do_not_make_a_counter_fall() -> None:
     for received in (10, 0, 4):
         figures.stands(standing(Books(received=received, in_flight=received)))
     assert told(figures)[kind("received")] == 14
+
+
+def test_before_it_stands_it_tells_nothing_that_would_rise_to_the_books_of_a_restart() -> None:
+    figures = VerifierFigures()
+    assert told(figures) == {}
+    figures.stands(standing(Books(received=10, matched=10, changed=5)))
+    assert told(figures)[kind("changed")] == 5
 
 
 def test_it_is_ready_once_it_stands_and_says_what_it_does_not_see() -> None:

@@ -153,7 +153,9 @@ class VerifierFigures:
         return (self.reason is None, said if self.reason is None else {**said, "reason": self.reason})
 
     def metrics(self) -> Iterable[Metric]:
-        """All of them."""
+        """All of them, once it stands: zeros before the books of a restart would look like an increase afterwards."""
+        if self._standing is None:
+            return list(self._beside())
         return [self._messages, self._blind, *self._delays, *self._gauges(), *self._beside()]
 
     def _gauges(self) -> Iterator[Metric]:
