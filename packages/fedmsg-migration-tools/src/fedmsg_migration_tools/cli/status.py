@@ -213,7 +213,7 @@ def _of_store(config: Config) -> Mapping[str, Any]:
             "--verifier-url"
         ) from error
     try:
-        return tell(store, store.last_alive() or 0.0, config.migration.quiet_days)
+        return tell(store, store.last_alive or 0.0, config.migration.quiet_days)
     finally:
         store.close()
 

@@ -6,12 +6,14 @@ The log has one line for each message that was lost or changed, but not more tha
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Any
 
 from ..bridges.complaints import Complaints
+from ..exceptions import Unbridgeable
 from ..reconcile import sightings
 from ..reconcile.differences import difference
 from ..reconcile.model import FAR, ORIGIN, Kind, Leg
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from .contents import Content, Contents
     from .store import Store
 
-__all__ = ["Judging"]
+__all__ = ["Judging", "normal"]
 
 _log = logging.getLogger(__name__)
 
@@ -100,7 +102,7 @@ class Judging:
         forms = [self._contents.get(w, verdict.key) for w in (ORIGIN[verdict.leg], FAR[verdict.leg])]
         if None in forms:
             return {"difference": None}
-        first, second = (_normal(form) for form in forms if form is not None)
+        first, second = (normal(form) for form in forms if form is not None)
         return {"difference": difference(first, second)[:_DIFFERENCES]}
 
     def _say(self, kept: Kept) -> None:
@@ -118,6 +120,13 @@ class Judging:
         minutes, self._minutes = self._minutes, defaultdict(Counter)
         for (minute, application, leg), kinds in minutes.items():
             self._store.count(minute, application, int(leg), dict(kinds))
+
+
+def normal(content: Content) -> Any:
+    """What is compared of a message, or its bytes where it is none."""
+    with contextlib.suppress(Unbridgeable):
+        return _normal(content)
+    return {"topic": content.topic, "frames": [repr(frame[:1000]) for frame in content.frames or ()]}
 
 
 def _normal(content: Content) -> Any:

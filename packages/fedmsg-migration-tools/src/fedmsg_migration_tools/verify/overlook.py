@@ -9,6 +9,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
+from fedora_messaging.exceptions import ConfigurationException
+
 from ..exceptions import ToolsError
 from ..migration import asking, audit
 from ..migration.management import Management
@@ -57,6 +59,7 @@ class Overlook:
             quiet_days=settings.quiet_days,
             max_blind=settings.max_blind,
             exchanges=(self._config.verify_missing.zmq_exchange, self._config.verify_missing.amqp_exchange),
+            topics=self._config.verify_missing.topics,
         )
         return {"audit": told, "unknown": dict(self.unknown), **overview.as_dict()}
 
@@ -66,19 +69,22 @@ class Overlook:
             places = servers(self._conf, settings.management_url)
             with Management(places, timeout=settings.timeout) as management:
                 snapshot = management.snapshot(vhost(self._conf))
-        except ToolsError as error:
+        except (ToolsError, ConfigurationException) as error:
             self.unknown["broker"] = str(error)
             return None
         self.unknown.pop("broker", None)
         return snapshot
 
     def _bridge(self) -> tuple[int, dict[str, int]] | None:
-        settings = self._config.migration
-        if settings.bridge_url is None:
+        settings, pages = self._config.migration, self._config.amqp_to_zmq.monitoring
+        url = settings.bridge_url
+        if url is None and (pages is None or not pages.port):
             self.unknown["bridge"] = "where its monitoring page is: name it by bridge_url in [migration]"
             return None
+        if url is None and pages is not None:
+            url = f"http://{pages.address or '127.0.0.1'}:{pages.port}"
         try:
-            found = asking.subscribers(settings.bridge_url, settings.timeout)
+            found = asking.subscribers(url or "", settings.timeout)
         except ToolsError as error:
             self.unknown["bridge"] = str(error)
             return None

@@ -26,7 +26,7 @@ from . import snapshot
 from .amqp_witness import AmqpWitness
 from .contents import Content, Contents
 from .figures import Seeing, Standing, VerifierFigures
-from .judging import Judging
+from .judging import Judging, normal
 from .observer import Observer
 from .overlook import Overlook
 from .recovered import Lost
@@ -113,7 +113,7 @@ class Verifier:
 
     def _books_of_before(self) -> dict[Leg, Books]:
         """What was counted before a restart; what was in flight then was given up."""
-        alive = self._store.last_alive()
+        alive = self._store.last_alive
         if alive is not None:
             for witness in Witness:
                 self._store.blind(int(witness), alive, self._began, "the verifier did not run")
@@ -306,7 +306,7 @@ class Verifier:
 
         key = sightings.key(message_id)
         seen = {
-            witness.name.lower(): {"topic": content.topic, "message_id": content.message_id}
+            witness.name.lower(): normal(content)
             for witness in Witness
             if (content := self._contents.get(witness, key)) is not None
         }
