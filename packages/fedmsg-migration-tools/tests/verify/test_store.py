@@ -302,7 +302,7 @@ def test_blind_times_end_and_overlap_and_a_restart_ends_those_that_last(
     clock.now = NOW + 50
     store.save({})
     store = opened()
-    assert store.last_alive() == NOW + 50
+    assert store.last_alive == NOW + 50
     assert seconds(store.blind_times(NOW), NOW, NOW + 100)["bridge_socket"] == 20
 
 

@@ -248,6 +248,8 @@ class Verifier:
                     for name, witness in snapshot.WITNESSES.items()
                 },
                 {leg: self._reconciler.histogram(leg) for leg in Leg},
+                kept=(self._store.waiting, self._store.failed),
+                failing=self._store.failing is not None,
             )
         )
         self.progress.moved(now)

@@ -73,9 +73,7 @@ class Store:
         self._lock = threading.Lock()  # of what is in memory; held for microseconds
         self._pending = Pending()
         self._state = "{}"
-        self._last_alive: float | None = (
-            None  # when the verifier last ran before this start: since then nobody saw
-        )
+        self._last_alive: float | None = None
         self._memory = Memory()
         try:
             self._tables = Tables(self.path, keep_days, most_rows, self._begun_anew)
@@ -260,6 +258,7 @@ class Store:
         """As :meth:`clean`, the days alone."""
         return self.clean(leg, now).days
 
+    @property
     def last_alive(self) -> float | None:
         """When the verifier last ran before this start, in seconds since the epoch: since then nobody saw anything."""
         return self._last_alive
