@@ -57,7 +57,6 @@ _log = logging.getLogger(__name__)
 TITLE = "zmq_to_amqp"
 WINDOW = 2000  # messages published and not confirmed; more gains nothing (docs/explanation/speed)
 _PUBLISH = 256  # messages handed to the broker in one turn of the loop
-_FIRST = 64  # of these, when the broker has confirmed all it had
 _SECURE_AFTER = 1.0  # seconds without a confirm after which a message is written to disk
 _FAREWELL = 5.0  # seconds that a stop waits for confirms
 _RETRY_MAX = 60.0  # seconds between two attempts at a message that a queue refuses, at most
@@ -179,11 +178,11 @@ class ZmqToAmqp:
 
     # to the broker
 
-    def _pump(self, most: int = _PUBLISH) -> None:
+    def _pump(self) -> None:
         """Publish what may be published now, up to a turn's worth."""
         if self._closed is not None or self._stopping:
             return
-        limit = min(most, WINDOW - self._out)
+        limit = min(_PUBLISH, WINDOW - self._out)
         items = self._outbox.next(limit, time.time(), time.monotonic())
         self._out += len(items)
         if self._checking is not None:
@@ -249,9 +248,6 @@ class ZmqToAmqp:
         else:
             self._note_quarantined(prepared.topic, prepared.fault)
         self._settle(item)
-        if self._out == WINDOW - _FIRST:
-            # RabbitMQ confirms a window at once, when it has nothing left to do: give it some before settling the rest.
-            self._pump(_FIRST)
 
     def _note_quarantined(self, topic: str, fault: Unbridgeable) -> None:
         self._tally.quarantined.add(1, fault.reason)
