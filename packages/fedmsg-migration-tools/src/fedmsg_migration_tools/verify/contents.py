@@ -7,8 +7,7 @@ Bounded by bytes; the oldest go first. Pure.
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,8 +19,7 @@ __all__ = ["Content", "Contents"]
 _OVERHEAD = 600  # bytes for each message beside its own, as measured
 
 
-@dataclass(frozen=True, slots=True)
-class Content:
+class Content(NamedTuple):
     """A message as one witness saw it.
 
     Attributes:
@@ -39,9 +37,9 @@ class Content:
     @property
     def size(self) -> int:
         """About how many bytes it holds."""
-        frames = self.frames or (() if self.delivery is None else (self.delivery[3],))
-        headers = 0 if self.delivery is None else 100 * len(self.delivery[2])
-        return _OVERHEAD + headers + sum(map(len, frames))
+        if self.delivery is not None:
+            return _OVERHEAD + 100 * len(self.delivery[2]) + len(self.delivery[3])
+        return _OVERHEAD + sum(map(len, self.frames or ()))
 
 
 class Contents:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Observer"]
 
+_LEAVES = dict(zip(ORIGIN, Leg, strict=True))
 _UNREADABLE = "unreadable"  # the application of what names none
 
 
@@ -95,8 +96,9 @@ class Observer:
 
     def _tell(self, witness: Witness, sighting: Sighting, content: Content, at: float, source: str) -> None:
         self._contents.keep(witness, sighting.key, content)
-        if witness in ORIGIN:
-            self._arrived(Leg(ORIGIN.index(witness)), sighting.application, at)
+        leg = _LEAVES.get(witness)
+        if leg is not None:
+            self._arrived(leg, sighting.application, at)
         self._reconciler.seen(
             witness,
             sighting.key,
