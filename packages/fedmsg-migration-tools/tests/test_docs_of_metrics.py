@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The page of metrics lists what running bridges tell, with type and labels, and nothing else."""
+"""The page of metrics lists what running bridges and the verifier tell, with type and labels, and nothing else."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from fedmsg_migration_tools.bridges.amqp_to_zmq import AmqpToZmq
 from fedmsg_migration_tools.bridges.service import settings_of_library
 from fedmsg_migration_tools.bridges.zmq_to_amqp import ZmqToAmqp
 from fedmsg_migration_tools.figures import Counter, Gauge
+from fedmsg_migration_tools.verify.repair import Repairer, crossing
+from fedmsg_migration_tools.verify.service import Verifier
 from fedora_messaging.aio import Session
 from tests.pki import Pki
 
@@ -61,6 +63,11 @@ def settings(tmp_path: Path) -> config.Config:
                 "publish_endpoint": "tcp://127.0.0.1:*",
                 "replay": {"endpoint": "tcp://127.0.0.1:*", "path": str(tmp_path / "archive.sqlite")},
             },
+            "verify_missing": {
+                "zmq_endpoints": ["tcp://127.0.0.1:9"],
+                "bridge_endpoints": ["tcp://127.0.0.1:9"],
+                "store": str(tmp_path / "verify.sqlite"),
+            },
         }
     )
 
@@ -80,3 +87,22 @@ def test_every_metric_is_explained(made: type[ZmqToAmqp | AmqpToZmq], settings: 
     found = asyncio.run(scenario())
     assert len(found) >= 12
     assert found == listed(made.title)
+
+
+def test_every_metric_of_the_verifier_is_explained(settings: config.Config) -> None:
+    async def scenario() -> Told:
+        session = Session(settings_of_library("amqp://127.0.0.1:9", "test"))
+        verifier = Verifier(settings, session, duration=1.0)
+        repairer = Repairer(settings.verify_missing, session, crossing(settings))
+        try:
+            await verifier.work()  # long enough for one look at the whole store
+            verifier.tick(0.0)
+            return told([*verifier.figures.metrics(), *repairer.metrics()])
+        finally:
+            await repairer.close()
+            await verifier.stop()
+            await session.close()
+
+    found = asyncio.run(scenario())
+    assert len(found) >= 15
+    assert found == listed("verify_")

@@ -95,6 +95,7 @@ class Verifier:
         self._rates = snapshot.Rates()
         self._overlook = Overlook(config, session.conf, self._store)
         self._picture: Mapping[str, Any] = {}
+        self._clean_days: Mapping[int, float] = {}
         self._page: Any = None
         self.progress = Progress(settings.longest_window, time.monotonic())
         self._shown = VerifierFigures(self._beside)
@@ -211,7 +212,12 @@ class Verifier:
         while True:
             self._save()
             self._picture = await asyncio.to_thread(self._overlook.draw, self.seeing())
+            self._clean_days = await asyncio.to_thread(self._ask_clean_days)
             await asyncio.sleep(_AUDIT)
+
+    def _ask_clean_days(self) -> dict[int, float]:
+        now = time.time()
+        return {int(leg): self._store.clean_days(leg, now) for leg in Leg}
 
     def _lost(self, verdict: Verdict, content: Content | None) -> None:
         if self._repairer is None:
@@ -248,6 +254,7 @@ class Verifier:
                     for name, witness in snapshot.WITNESSES.items()
                 },
                 {leg: self._reconciler.histogram(leg) for leg in Leg},
+                self._clean_days,
                 kept=(self._store.waiting, self._store.failed),
                 failing=self._store.failing is not None,
             )
