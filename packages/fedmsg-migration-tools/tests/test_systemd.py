@@ -15,6 +15,7 @@ FOLDER = Path(__file__).parents[3] / "deploy" / "systemd"
 UNITS = sorted(FOLDER.glob("*.service"))
 SCRIPT = Path(sys.executable).with_name("fedmsg-migration-tools")
 INSTALLED = "/usr/bin/fedmsg-migration-tools"
+OWN = dict.fromkeys(("ExecStart", "ExecReload", "TimeoutStopSec"), "")  # what each has of its own
 
 
 def service(unit: Path) -> dict[str, str]:
@@ -32,8 +33,12 @@ def here(unit: Path, folder: Path) -> Path:
     return copy
 
 
-def test_there_is_one_for_each_bridge() -> None:
-    assert [unit.stem for unit in UNITS] == ["fedmsg-amqp-to-zmq", "fedmsg-zmq-to-amqp"]
+def test_there_is_one_for_each_service() -> None:
+    assert [unit.stem for unit in UNITS] == [
+        "fedmsg-amqp-to-zmq",
+        "fedmsg-verify-missing",
+        "fedmsg-zmq-to-amqp",
+    ]
 
 
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)
@@ -89,11 +94,15 @@ def test_it_fits_the_command(unit: Path) -> None:
     assert settings["WatchdogSec"] == "10min"
     assert settings["Restart"] == "on-failure"
     assert settings["RestartPreventExitStatus"] == "2"
-    assert settings["ExecReload"].endswith("kill -HUP $MAINPID")
+    if command == "verify_missing":  # it reads its endpoints at the start only, and refuses to do so again
+        assert "ExecReload" not in settings
+    else:
+        assert settings["ExecReload"].endswith("kill -HUP $MAINPID")
     assert settings["StateDirectory"] == "fedmsg-migration-tools"
     assert re.fullmatch(r"\d+s", settings["TimeoutStopSec"])
 
 
-def test_both_keep_to_the_same_rules() -> None:
-    one, two = ({**service(unit), "ExecStart": "", "TimeoutStopSec": ""} for unit in UNITS)
-    assert one == two
+def test_all_keep_to_the_same_rules() -> None:
+    first, *others = ({**service(unit), **OWN} for unit in UNITS)
+    assert len(others) == 2
+    assert all(other == first for other in others)
