@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -45,8 +45,7 @@ _decode = msgspec.json.Decoder().decode
 _SCHEMA = values.SCHEMA
 
 
-@dataclass(frozen=True, slots=True)
-class Sighting:
+class Sighting(NamedTuple):
     """One message, seen once.
 
     Attributes:
@@ -128,10 +127,9 @@ def of_frames(frames: Sequence[bytes]) -> Sighting:
         Unbridgeable: it is no message that can cross; :func:`raw_key` identifies it all the same.
     """
     message = envelope.parse(frames)
-    outgoing = translation.to_amqp(message, "", "")
-    headers = outgoing.properties.headers
+    message_id, headers = translation.outline(message)
     marked, carrier = marks.bears_mark(message), ""
-    sent = identity.seconds(headers.get(values.SENT_AT))
+    sent = identity.seconds(headers.pop(values.SENT_AT, None))
     if marked:
         given = message.value("headers")
         given = given if type(given) is dict else {}
@@ -139,15 +137,9 @@ def of_frames(frames: Sequence[bytes]) -> Sighting:
         if marks.BRIDGE in given and identity.seconds(given.get(values.SENT_AT)) is None:
             # The message had no time, so the bridge wrote its own.
             sent = None
-    return _sighting(
-        message.topic,
-        outgoing.properties.message_id or "",
-        headers,
-        message.body,
-        sent,
-        marked,
-        carrier if type(carrier) is str else "",
-    )
+    headers = {name: value for name, value in headers.items() if not name.startswith(marks.PREFIX)}
+    i, seq_id = (values.number(message.fields.get(name, b"")) for name in ("i", "seq_id"))
+    return _sighting(message.topic, message_id, headers, message.body, sent, marked, carrier, i, seq_id)
 
 
 def of_delivery(
@@ -165,7 +157,24 @@ def of_delivery(
     except RecursionError:
         plain = {}
     marked = marks.headers_bear_mark(headers)
-    return _sighting(topic, message_id, plain, body, sent, marked, carrier if type(carrier) is str else "")
+    i, seq_id = plain.get(marks.I), plain.get(marks.SEQ_ID)
+    compared = {_SCHEMA: "base.message", values.SEVERITY: 20} | {
+        name: value
+        for name, value in plain.items()
+        if not name.startswith(marks.PREFIX) and values.is_header(name, value)
+    }
+    compared.pop(values.SENT_AT, None)
+    return _sighting(
+        topic,
+        message_id,
+        compared,
+        body,
+        sent,
+        marked,
+        carrier,
+        i if type(i) is int else None,
+        seq_id if type(seq_id) is int else None,
+    )
 
 
 def raw_key(frames: Sequence[bytes]) -> bytes:
@@ -200,31 +209,27 @@ def of_quarantine(body: bytes) -> Unreadable:
 def _sighting(
     topic: str,
     message_id: str,
-    headers: Mapping[str, Any],
+    headers: dict[str, Any],
     body: bytes,
     sent: int | None,
     marked: bool,
-    carrier: str,
+    carrier: Any,
+    i: int | None,
+    seq_id: int | None,
 ) -> Sighting:
-    plain: dict[str, Any] = {_SCHEMA: "base.message", values.SEVERITY: 20}
-    plain.update({name: value for name, value in headers.items() if values.is_header(name, value)})
-    plain.pop(values.SENT_AT, None)
-    digest = blake2b(digest_size=8)
-    digest.update(_encode([topic.encode(errors="surrogatepass"), sent, plain]))
-    digest.update(_normal_text(body))
-    i, seq_id = headers.get(marks.I), headers.get(marks.SEQ_ID)
+    rest = _encode([topic.encode(errors="surrogatepass"), sent, headers])
     return Sighting(
         key(message_id),
-        int.from_bytes(digest.digest()),
+        int.from_bytes(blake2b(rest + _normal_text(body), digest_size=8).digest()),
         topic,
         message_id,
         application(topic),
-        carrier,
-        i if type(i) is int else None,
-        seq_id if type(seq_id) is int else None,
+        carrier if type(carrier) is str else "",
+        i,
+        seq_id,
         marked,
         sent,
-        plain,
+        headers,
         body,
     )
 
