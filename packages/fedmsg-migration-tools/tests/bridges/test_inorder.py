@@ -7,8 +7,12 @@ import asyncio
 import random
 import threading
 import time
+from typing import TYPE_CHECKING
 
 from fedmsg_migration_tools.bridges.inorder import InOrder
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 def test_results_come_in_order_whoever_is_faster() -> None:
@@ -38,6 +42,28 @@ def test_results_come_in_order_whoever_is_faster() -> None:
     asyncio.run(main())
     assert seen == [(number, number * number) for number in range(300)]
     assert len(threads) > 1
+
+
+def test_what_is_given_one_by_one_in_a_turn_is_worked_on_by_shares() -> None:
+    shares: list[int] = []
+
+    class Counting(InOrder[int, None]):
+        def _several(self, items: Sequence[int]) -> list[tuple[int, None]]:
+            shares.append(len(items))
+            return super()._several(items)
+
+    async def main() -> None:
+        ended = asyncio.Event()
+        workers = Counting(
+            lambda _: None, lambda number, _: ended.set() if number == 9 else None, threads=1, share=4
+        )
+        for number in range(10):
+            workers.give([number])
+        await asyncio.wait_for(ended.wait(), 20)
+        workers.close()
+
+    asyncio.run(main())
+    assert shares == [4, 4, 2]
 
 
 def test_what_is_forgotten_is_not_handed_back_and_what_comes_after_is() -> None:

@@ -46,9 +46,18 @@ class InOrder(Generic[T, R]):
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix="signatures")
         self._given: deque[Future[list[tuple[T, R]]]] = deque()
         self._waking = False
+        self._gathered: list[T] = []  # in this turn of the loop, less than a share
 
     def give(self, items: Sequence[T]) -> None:
-        """Let them be worked on."""
+        """Let them be worked on, by shares of what comes in one turn of the loop: to wake a thread costs too."""
+        if not self._gathered:
+            self._loop.call_soon(self._hand_out)
+        self._gathered += items
+        if len(self._gathered) >= self._share:
+            self._hand_out()
+
+    def _hand_out(self) -> None:
+        items, self._gathered = self._gathered, []
         for start in range(0, len(items), self._share):
             future = self._executor.submit(self._several, items[start : start + self._share])
             self._given.append(future)
@@ -79,6 +88,7 @@ class InOrder(Generic[T, R]):
         for future in self._given:
             future.cancel()
         self._given.clear()
+        self._gathered.clear()
 
     def close(self) -> None:
         """End the threads; what they have in hand is finished and not handed back."""
