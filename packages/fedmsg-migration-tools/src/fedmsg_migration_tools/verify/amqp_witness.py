@@ -62,6 +62,7 @@ class AmqpWitness:
         self._bindings = [{"exchange": name, "routing_keys": ["#"]} for name in exchanges]
         self._bindings.append({"exchange": PROBES, "routing_keys": [self._token]})
         self._probes: OrderedDict[str, tuple[float, Publication]] = OrderedDict()
+        self._consumer, self._tag = "", 0  # the last delivery's: another queue begins anew
         self._number = 0
         self._seen_at = 0.0  # when the last probe was sent that came back
         self.seeing = False
@@ -90,6 +91,9 @@ class AmqpWitness:
             count = 0
             async for delivery in deliveries:
                 incoming = delivery.incoming
+                if incoming.consumer != self._consumer or incoming.tag <= self._tag:
+                    self._another_queue(incoming.consumer)
+                self._tag = incoming.tag
                 if incoming.exchange == PROBES:
                     self._back(incoming.properties.message_id or "")
                 else:
@@ -98,6 +102,20 @@ class AmqpWitness:
                 count += 1
                 if count % _TURN == 0:
                     await asyncio.sleep(0)
+
+    def _another_queue(self, consumer: str) -> None:
+        """The connection was lost and made anew: what was published in between went to no queue of this one.
+
+        It may have taken less time than a probe is waited for. Probes from before, which may have been sent again on
+        the new connection, say nothing about that time.
+        """
+        self._consumer = consumer
+        for _, publication in self._probes.values():
+            self._session.withdraw(publication)
+        self._probes.clear()
+        if self.seeing:
+            self.seeing = False
+            self._blind(self._seen_at, None)
 
     # probes
 
