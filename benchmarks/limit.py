@@ -150,10 +150,13 @@ class Bare:
         return messages, consumers
 
 
-def encode_messages(count: int, *, bridged: bool = False) -> list[bytes]:
-    """``count`` messages as frames, each with an id of its own; ``bridged``: as they come from ZeroMQ."""
+HEADERS = {"": payload.HEADERS, "bridged": payload.BRIDGED_HEADERS, "signed": payload.SIGNED_HEADERS}
+
+
+def encode_messages(count: int, kind: str = "") -> list[bytes]:
+    """``count`` messages as frames, each with an id of its own; ``kind`` is one of ``HEADERS``."""
     body = payload.encoded_body()
-    headers = payload.BRIDGED_HEADERS if bridged else payload.HEADERS
+    headers = HEADERS[kind]
     return [
         frames.publish(
             payload.EXCHANGE,
@@ -180,9 +183,9 @@ def round_trips(bare: Bare, count: int, warm_up: int) -> dict[str, float]:
     return meter.result(count) | latencies(seconds)
 
 
-def publish(bare: Bare, count: int, window: int, warm_up: int, *, bridged: bool = False) -> dict[str, float]:
+def publish(bare: Bare, count: int, window: int, warm_up: int, kind: str = "") -> dict[str, float]:
     """Pipelined publishing of ``count`` messages, at most ``window`` unconfirmed, after the first ``warm_up``."""
-    messages = encode_messages(count, bridged=bridged)
+    messages = encode_messages(count, kind)
     bare.confirms()
     send_within_window(bare, encode_messages(warm_up), window)
     meter = Meter()

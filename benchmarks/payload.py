@@ -52,6 +52,9 @@ BRIDGED_HEADERS: dict[str, str | int] = {
     "fedmsg_username": "bodhi",
 }
 
+#: And of what came signed: as long as a signature and a certificate are in base64, whatever they say.
+SIGNED_HEADERS = BRIDGED_HEADERS | {"fedmsg_signature": "s" * 349, "fedmsg_certificate": "c" * 1_459}
+
 
 def encoded_body() -> bytes:
     """The body as it travels."""

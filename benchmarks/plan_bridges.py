@@ -30,7 +30,7 @@ def _inward(name: str, title: str, *, signed: bool) -> Scenario:
         {
             Role.PEER: Crossing(Load.BURST, BURST // 10, 200, signed=signed),
             **rsa,
-            Role.LIMIT: bare_publish(bridged=True),
+            Role.LIMIT: bare_publish(kind="signed" if signed else "bridged"),
             Role.OURS: Crossing(Load.BURST, BURST, 1_000, signed=signed),
         },
         rounds=ROUNDS,
@@ -88,7 +88,7 @@ SCENARIOS = (
     Scenario(
         "backlog",
         "to AMQP, spooled",
-        {Role.LIMIT: bare_publish(bridged=True), Role.OURS: Crossing(Load.BACKLOG, BACKLOG, 5_000)},
+        {Role.LIMIT: bare_publish(kind="bridged"), Role.OURS: Crossing(Load.BACKLOG, BACKLOG, 5_000)},
         rounds=ROUNDS,
     ),
     _outward("zmq-out", "to ZeroMQ", signed=False),

@@ -142,9 +142,9 @@ class Figure:
     first: str | None = None
 
 
-def bare_publish(window: int = WINDOW, *, bridged: bool = False) -> Task:
+def bare_publish(window: int = WINDOW, kind: str = "") -> Task:
     """The limit of publishing, with at most ``window`` messages unconfirmed.
 
-    ``bridged``: the messages are as a bridge publishes them, with more headers.
+    ``kind`` is ``bridged`` or ``signed`` for messages as a bridge publishes them, with more headers.
     """
-    return Task("bare", 20_000, WINDOW, options={"task": "publish", "window": window, "bridged": bridged})
+    return Task("bare", 20_000, WINDOW, options={"task": "publish", "window": window, "kind": kind})
