@@ -20,7 +20,7 @@ from rich.console import Console
 
 from fedora_messaging.private_node import PrivateNode
 
-from . import limit, machine, peer, plot, plot_bridges, report, table
+from . import limit, machine, peer, plot, plot_bridges, report, table, verification_plot
 from .course import ROOT, Course
 from .measure import Sample, measure
 from .plan import FIGURES, SCENARIOS
@@ -128,7 +128,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def write(run: Run, rows: Sequence[report.Row], facts: Mapping[str, object], folder: Path) -> None:
-    """Leave ``bench.json``, and ``bench.png`` and ``bridges.png``, in ``folder``."""
+    """Leave ``bench.json``, and ``bench.png``, ``bridges.png`` and ``verifier.png``, in ``folder``."""
     folder.mkdir(parents=True, exist_ok=True)
     data = report.as_json(run.samples, rows, facts, run.errors)
     (folder / "bench.json").write_text(json.dumps(data, indent=1))
@@ -137,11 +137,14 @@ def write(run: Run, rows: Sequence[report.Row], facts: Mapping[str, object], fol
         plot.draw(library, folder / "bench.png", subtitle)
     if bridges := report.of_bridges(rows):
         plot_bridges.draw(bridges, folder / "bridges.png", subtitle)
+    if verifier := report.of_verifier(rows):
+        verification_plot.draw(verifier, folder / "verifier.png", subtitle)
 
 
 def show(console: Console, rows: Sequence[report.Row]) -> None:
     """Print the tables, and what to know of them."""
-    for peers, some in (("3.9.1", report.of_libraries(rows)), ("0.1.2", report.of_bridges(rows))):
+    parts = (("3.9.1", report.of_libraries), ("0.1.2", report.of_bridges), ("", report.of_verifier))
+    for peers, some in ((peers, of(rows)) for peers, of in parts):
         if some:
             console.print(table.table(some, peers))
             console.print()

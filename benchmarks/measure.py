@@ -15,9 +15,10 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from . import bridges, limit
+from . import bridges, limit, verification
 from .processes import MeasureError, memory, running
 from .terms import Crossing, Probe, Role, Scenario, Task
+from .verification_terms import Verification
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,6 +48,8 @@ def measure(course: Course, scenario: Scenario, role: Role) -> Sample:
     contestant = scenario.contestants[role]
     if isinstance(contestant, Crossing):
         return bridges.measure(course, contestant, role)
+    if isinstance(contestant, Verification):
+        return verification.measure(course, contestant)
     environment = course.environment(scenario.prefetch)
     if isinstance(contestant, Task):
         return _run_task(course, contestant, role, environment)

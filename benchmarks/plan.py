@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """What is measured and what must come of it: the scenarios, who takes part with how many messages, the bounds.
 
-Pure data; what is measured of the bridges is in ``plan_bridges``. All contestants of a scenario use the same durable
+Pure data; what is measured of the bridges is in ``plan_bridges``, of the verifier in
+``verification_plan``. All contestants of a scenario use the same durable
 queue, message, persistence and prefetch; a slower one gets fewer messages, since a rate needs seconds and not numbers.
 """
 
@@ -9,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from . import plan_bridges
+from . import plan_bridges, verification_plan
 from .terms import DEFAULT_PREFETCH, WINDOW, Bar, Figure, Probe, Role, Scenario, Task, bare_publish
 
 if TYPE_CHECKING:
@@ -92,6 +93,7 @@ SCENARIOS = (
     Scenario("help", "fedora-messaging --help", {Role.PEER: Probe.HELP, Role.OURS: Probe.HELP}),
     Scenario("idle", "idle consumer", {Role.PEER: Probe.IDLE, Role.OURS: Probe.IDLE}),
     *plan_bridges.SCENARIOS,
+    *verification_plan.SCENARIOS,
 )
 
 
@@ -119,4 +121,5 @@ FIGURES = (
     Figure("help", "seconds", "time", Bar.AT_MOST_OF_PEER, 0.25),
     Figure("idle", "rss_mb", "resident memory", Bar.AT_MOST, 45),
     *plan_bridges.FIGURES,
+    *verification_plan.FIGURES,
 )

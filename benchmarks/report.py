@@ -22,6 +22,8 @@ OF_WHAT = {
     Bar.AT_MOST_OF_PEER: "3.9.1",
     Bar.AT_MOST_OF_FIRST: "one",
 }
+#: What is said in whole numbers, by the end of its key.
+WHOLE = {"rate": "/s", "_ms": " ms", "_bytes": " bytes"}
 Taken = Sequence[Mapping[str, float]]
 TITLES = {scenario.name: scenario for scenario in SCENARIOS}
 
@@ -115,9 +117,14 @@ def of_bridges(measured: Sequence[Row]) -> list[Row]:
     return [one for one in measured if one.scenario.of_bridges]
 
 
+def of_verifier(measured: Sequence[Row]) -> list[Row]:
+    """The rows of the verifier."""
+    return [one for one in measured if one.scenario.of_verifier]
+
+
 def of_libraries(measured: Sequence[Row]) -> list[Row]:
     """The others."""
-    return [one for one in measured if not one.scenario.of_bridges]
+    return [one for one in measured if not (one.scenario.of_bridges or one.scenario.of_verifier)]
 
 
 def missed(measured: Sequence[Row]) -> list[Row]:
@@ -129,8 +136,9 @@ def number(key: str, value: float | None) -> str:
     """A value with its unit; empty where there is none."""
     if value is None:
         return ""
-    if key == "rate":
-        return f"{value:,.0f}/s"
+    whole = [unit for suffix, unit in WHOLE.items() if key.endswith(suffix)]
+    if whole:
+        return f"{value:,.0f}{whole[0]}"
     if key == "seconds":
         return f"{value * 1000:,.0f} ms"
     if key.endswith("_mb"):

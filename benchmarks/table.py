@@ -20,6 +20,10 @@ BRIDGES = (
     "Bridges are measured from outside: CPU and memory of their process, messages in the queue or at a subscriber;",
     "latency from the publisher's send until a bare consumer has it; its limit is without ZeroMQ and bridge.",
 )
+VERIFIER = (
+    "verify: the core of verify_missing alone, in steady state. one: with 1,000 in flight. verify_missing: beside both",
+    "bridges, all at their limit; its CPU and memory from outside, and by how much its books close after the bridges.",
+)
 STYLES = {"ok": "green", "MISSED": "bold red", "FAILED": "bold red"}
 
 
@@ -79,4 +83,6 @@ def notes(rows: Sequence[Row]) -> list[str]:
     ]
     if any(row.scenario.of_bridges for row in rows):
         said += BRIDGES
+    if any(row.scenario.of_verifier for row in rows):
+        said += VERIFIER
     return said

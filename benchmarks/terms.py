@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
+from .verification_terms import Verification
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -91,7 +93,7 @@ class Crossing:
         return replace(self, count=self.count // divisor)
 
 
-Contestant = Task | Probe | Crossing
+Contestant = Task | Probe | Crossing | Verification
 
 
 @dataclass(frozen=True)
@@ -111,6 +113,11 @@ class Scenario:
     def of_bridges(self) -> bool:
         """Whether bridges are compared here, and not libraries."""
         return isinstance(self.contestants[Role.OURS], Crossing)
+
+    @property
+    def of_verifier(self) -> bool:
+        """Whether it is the verifier that is measured."""
+        return isinstance(self.contestants[Role.OURS], Verification)
 
 
 class Bar(Enum):

@@ -86,16 +86,19 @@ class Run:
         return {
             "messages": 2 * count,
             "rate": 2 * count / (ended - begun),
-            "behind": closed - ended,
+            "behind_ms": max(0.0, closed - ended) * 1e3,
             "cpu_us": cpu / (2 * count) * 1e6,
             **memory_of(verifier),
         }
 
     def log(self) -> str:
-        """What the verifier said last, to be put behind an error."""
-        path = self._folder / "verify_missing.log"
-        lines = path.read_text(errors="replace").splitlines() if path.exists() else []
-        return f"; its last words: {lines[-1][:300]}" if lines else ""
+        """What each of the three said last, to be put behind an error."""
+        said = ""
+        for name in (*LEGS, "verify_missing"):
+            path = self._folder / f"{name}.log"
+            lines = path.read_text(errors="replace").splitlines() if path.exists() else []
+            said += f"; the last words of {name}: {lines[-1][:300]}" if lines else ""
+        return said
 
     # the parts
 

@@ -266,6 +266,10 @@ LARGEST = {
     "rss_mb": 120.0,
     "peak_mb": 120.0,
     "arrived": 1.0,
+    "held_bytes": 400.0,
+    "pause_ms": 50.0,
+    "pause_wall_ms": 100.0,
+    "behind_ms": 20_000.0,
 }
 
 
@@ -366,7 +370,7 @@ def test_the_closing_line_counts_missed_bounds() -> None:
 
 def test_the_table_fits_into_eighty_columns() -> None:
     rows = report.rows(made_up(Random(1)), [scenario.name for scenario in SCENARIOS])
-    for some in (report.of_libraries(rows), report.of_bridges(rows)):
+    for some in (report.of_libraries(rows), report.of_bridges(rows), report.of_verifier(rows)):
         written = io.StringIO()
         Console(file=written, width=80).print(table(some))
         lines = written.getvalue().rstrip().splitlines()
