@@ -150,7 +150,7 @@ class Run:
         return ended
 
     def _closed(self) -> float:
-        """When the verifier has matched all that was sent, and no verdict is open."""
+        """When the page, which is drawn once a second, says that all that was sent is matched."""
 
         def matched(found: Mapping[str, Any]) -> bool:
             return all(found["legs"][leg]["books"]["matched"] >= self._sent for leg in LEGS)
