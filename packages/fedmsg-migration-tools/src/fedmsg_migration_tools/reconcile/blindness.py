@@ -101,9 +101,10 @@ class Blindness:
 
     def _remember(self, interval: Interval) -> None:
         self._merge(interval.begin, interval.end)
-        if len(self._closed) < _MOST:
-            insort(self._closed, interval)
-            self._longest = max(self._longest, interval.end - interval.begin)
+        if len(self._closed) >= _MOST:
+            del self._closed[0]
+        insort(self._closed, interval)
+        self._longest = max(self._longest, interval.end - interval.begin)
 
     def _merge(self, begin: float, end: float) -> None:
         union = self._union

@@ -206,14 +206,18 @@ class Reconciler:
         """A bridge set the message aside. Each message in the queue is to be told once."""
         now = self._clock.tell(at) if at >= self._clock.shown(self._clock.now) else self._clock.now
         ledger, units = self._ledger, self._units
-        kin = [slot for slot in units.chain(key) if units.state[slot] & 1 == leg]
+        chain = units.chain(key)
+        kin = [slot for slot in chain if units.state[slot] & 1 == leg]
         for states in ({State.SENT}, {State.LOST, State.UNVERIFIABLE}):
             for slot in kin:
                 if ledger.state(slot) in states:
                     ledger.quarantine(slot, State.QUARANTINED, reason)
                     return
+        if len(chain) >= _CHAIN:
+            self._shorten(chain)
         slot = units.add(key, State.SET_ASIDE << 1 | leg, 0, now, 0, 0, -1, 0)
         ledger.reasons[slot] = reason
+        self._make_room()
 
     def blind(
         self, witness: Witness, begin: float, end: float | None, source: str = "", why: str = ""
@@ -427,20 +431,23 @@ class Reconciler:
         self._ledger.tell_of(Kind.LOOPED, leg, key, application, self._clock.now, evidence)
 
     def _shorten(self, chain: list[int]) -> None:
-        """The oldest that is settled is forgotten; if none is, the oldest is given up."""
+        """The oldest that is settled is forgotten; if none is, the oldest is given up first."""
         ledger = self._ledger
         for slot in chain:
             if ledger.state(slot) not in OPEN:
                 ledger.forget(slot)
                 return
         self._judge.give_up(chain[0], "too many messages have this id")
+        if self._units.state[chain[0]]:
+            ledger.forget(chain[0])
 
     def _make_room(self) -> None:
-        """The oldest in flight is given up."""
+        """If too many are in flight, the oldest is given up."""
         units = self._units
-        heads = [units.after[queue] for queue in (0, 1, AWAITING) if units.sizes[queue]]
-        oldest = min(heads, key=lambda slot: units.at[slot])
-        self._judge.give_up(oldest, "too many messages in flight")
+        queues = (0, 1, AWAITING)
+        if sum(units.sizes[queue] for queue in queues) > self._most:
+            heads = [units.after[queue] for queue in queues if units.sizes[queue]]
+            self._judge.give_up(min(heads, key=lambda slot: units.at[slot]), "too many messages in flight")
 
     # Time.
 
@@ -484,7 +491,7 @@ class Reconciler:
         self._adapted = now
         for measured in self._measured:
             measured.adapt(now)
-        horizon = now - 4 * self._measured[0].rule.upper - self._slack
+        horizon = now - self._kept[CALLED] - 2 * self._measured[0].rule.upper - self._slack
         for blindness in self._blindness:
             blindness.forget(horizon)
         if now - self._swept >= self._remember:
