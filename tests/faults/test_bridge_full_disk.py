@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from .bridging import Publisher, collect, duplicates, in_order, inward, missing, tap
+from .bridging import Publisher, collect, duplicates, in_order, inward, lasting, missing, tap
 from .support import eventually
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def _fill(bridge: Bridge, publisher: Publisher, count: int = MANY) -> None:
     reason = bridge.ready()[1]["reason"]
     assert "full" in reason or "no space left" in reason
     assert bridge.metric("amqp_full") == 1
-    time.sleep(3)
+    time.sleep(1.5)  # it tries again each second
     assert len(bridge.said("CRITICAL.*No room")) == 1, "once"
     assert not bridge.said("There is room again")
 
@@ -73,6 +73,7 @@ def test_a_full_disk_stops_reading_until_the_broker_is_back(
     unconfirmed: int,
 ) -> None:
     tap(victim_url)
+    lasting(victim)
     victim.kill()
     section = f"max_unconfirmed = {unconfirmed}"
     options = ["--spool", str(tmp_path / "disk" / "spool.sqlite")]
@@ -95,6 +96,7 @@ def test_a_full_spool_stops_reading_until_the_broker_is_back(
     tmp_path: Path, victim: PrivateNode, victim_url: str
 ) -> None:
     tap(victim_url)
+    lasting(victim)
     victim.kill()
     section = "max_unconfirmed = 500\nspool.max_bytes = 1000000"
     with (
@@ -112,6 +114,7 @@ def test_memory_has_a_bound_when_nothing_can_be_stored_and_what_is_given_up_is_c
     tmp_path: Path, victim: PrivateNode, victim_url: str, note: Callable[[str], None]
 ) -> None:
     tap(victim_url)
+    lasting(victim)
     victim.kill()
     bound = 8_000_000
     section = f"max_unconfirmed = 500\nspool.max_bytes = 200000\nreceive_max_bytes = {bound}"
@@ -122,7 +125,7 @@ def test_memory_has_a_bound_when_nothing_can_be_stored_and_what_is_given_up_is_c
         publisher.has_subscribers()
         eventually(lambda: bridge.ready()[0], "pages")
         before = bridge.resident()
-        publisher.burst(100_000)  # about 50 MB
+        publisher.burst(MANY * 2)  # 40 to 80 MB, as libzmq keeps them
         bridge.says("are lost: no room in memory")
         eventually(lambda: _settled(bridge), "no more loss")
         resident = bridge.resident()
@@ -136,7 +139,7 @@ def test_memory_has_a_bound_when_nothing_can_be_stored_and_what_is_given_up_is_c
     gone = set(publisher.sent).difference(numbers)
     note(f"{lost:.0f} given up; resident {before:.0f} MB at first, {resident:.0f} MB when full")
     assert len(gone) == lost, missing(gone, ())
-    assert lost < 100_000 - bound // 10_000, "it keeps what there is room for"
+    assert 0 < lost < MANY * 2 - bound // 10_000, "it keeps what there is room for"
     assert resident - before < 4 * bound / 1e6
 
 
@@ -151,6 +154,7 @@ def test_a_stop_without_room_says_how_many_messages_it_loses(
     tmp_path: Path, victim: PrivateNode, victim_url: str
 ) -> None:
     tap(victim_url)
+    lasting(victim)
     victim.kill()
     section = "max_unconfirmed = 500\nspool.max_bytes = 1000000"
     with (

@@ -6,7 +6,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from .bridging import RATE, Publisher, after, collect, duplicates, in_order, inward, tap
+from .bridging import RATE, Publisher, after, collect, duplicates, in_order, inward, lasting, tap
 from .support import eventually
 from .test_alarm import feed, starve
 
@@ -34,6 +34,7 @@ def test_each_message_arrives_though_the_broker_is_killed_three_times(
     tmp_path: Path, victim: PrivateNode, victim_url: str, note: Callable[[str], None]
 ) -> None:
     tap(victim_url)
+    lasting(victim)
     with Publisher() as publisher, inward(tmp_path, victim_url, publisher.endpoint) as bridge:
         publisher.has_subscribers()
         for _ in range(3):

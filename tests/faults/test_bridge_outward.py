@@ -18,6 +18,7 @@ from .bridging import (
     duplicates,
     free_port,
     in_order,
+    lasting,
     missing,
     outward,
     set_aside,
@@ -85,6 +86,7 @@ def test_each_message_reaches_a_subscriber_though_the_broker_is_killed(
     with outward(tmp_path, victim_url, endpoint) as bridge, Subscriber(endpoint) as subscriber:
         _listens(bridge)
         with Feeder(victim_url, MANY) as feeder:
+            lasting(victim)
             for _ in range(2):
                 before = feeder.published
                 eventually(lambda: feeder.published > before + RATE, "messages")  # noqa: B023 - called here
@@ -255,6 +257,7 @@ def test_it_begins_when_the_broker_comes_and_stops_while_it_is_away(
         with Feeder(victim_url, 500):
             pass
         subscriber.has(range(500))
+        lasting(victim)
         victim.kill()
         began = time.monotonic()
         assert bridge.stop() == 0

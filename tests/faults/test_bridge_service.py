@@ -19,6 +19,7 @@ from .bridging import (
     free_port,
     in_order,
     inward,
+    lasting,
     outward,
     tap,
     there,
@@ -148,7 +149,7 @@ def test_the_watchdog_is_fed_while_messages_move_and_not_while_the_broker_is_fro
     tmp_path: Path, systemd: Systemd, victim: PrivateNode, victim_url: str
 ) -> None:
     tap(victim_url)
-    section = "progress_timeout = 2.0"
+    section = "progress_timeout = 1.0"
     with (
         Publisher() as publisher,
         inward(
@@ -157,12 +158,12 @@ def test_the_watchdog_is_fed_while_messages_move_and_not_while_the_broker_is_fro
     ):
         systemd.waits_for("READY=1")
         publisher.has_subscribers()
-        assert systemd.hears(2.5).count("WATCHDOG=1") >= 2, "idle"
+        assert "WATCHDOG=1" in systemd.hears(1.5), "idle"
         publisher.flow()
-        assert systemd.hears(2.5).count("WATCHDOG=1") >= 2, "busy"
+        assert "WATCHDOG=1" in systemd.hears(1.5), "busy"
         victim.freeze()
-        time.sleep(4)
-        assert "WATCHDOG=1" not in systemd.hears(3)
+        time.sleep(2.5)
+        assert "WATCHDOG=1" not in systemd.hears(2)
         status, said = bridge.ready()
         assert status == 503
         assert "nothing was confirmed" in said["reason"]
@@ -171,7 +172,7 @@ def test_the_watchdog_is_fed_while_messages_move_and_not_while_the_broker_is_fro
         victim.thaw()
         systemd.waits_for("WATCHDOG=1")
         assert in_order(collect(victim_url, publisher.sent))
-        assert systemd.hears(2.5).count("WATCHDOG=1") >= 2
+        assert "WATCHDOG=1" in systemd.hears(1.5)
         eventually(lambda: bridge.ready()[0] == 200, "ready again")
         bridge.send(signal.SIGHUP)
         systemd.waits_for("RELOADING=1")
@@ -186,6 +187,7 @@ def test_a_restart_gains_nothing_while_the_broker_is_away_so_the_watchdog_is_fed
 ) -> None:
     """What comes in reaches the disk: that is progress. ``/ready`` says all the same that nothing gets on."""
     tap(victim_url)
+    lasting(victim)
     victim.kill()
     section = "progress_timeout = 1.0"
     with (
@@ -196,8 +198,8 @@ def test_a_restart_gains_nothing_while_the_broker_is_away_so_the_watchdog_is_fed
     ):
         publisher.has_subscribers()
         publisher.flow()
-        time.sleep(3)
-        assert systemd.hears(2.5).count("WATCHDOG=1") >= 2
+        time.sleep(2)
+        assert "WATCHDOG=1" in systemd.hears(1.5)
         assert bridge.ready()[0] == 503
         assert bridge.stop() == 0
 
@@ -217,11 +219,11 @@ def test_the_watchdog_of_the_way_out_is_not_fed_while_messages_wait_for_the_rela
     ) as bridge:
         systemd.waits_for("READY=1")
         eventually(lambda: there(amqp_url, QUEUE), "the queue of the bridge")
-        assert systemd.hears(2.5).count("WATCHDOG=1") >= 2, "idle"
+        assert "WATCHDOG=1" in systemd.hears(1.5), "idle"
         with channel(amqp_url) as ch:
             ch.basic_publish("amq.topic", "faults.test", b'{"n": 0}')
         time.sleep(2.5)
-        assert "WATCHDOG=1" not in systemd.hears(2.5)
+        assert "WATCHDOG=1" not in systemd.hears(1.5)
         assert bridge.ready()[0] == 503
         with Subscriber(endpoint, bind=True) as relay:
             systemd.waits_for("WATCHDOG=1")

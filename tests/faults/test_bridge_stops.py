@@ -22,6 +22,7 @@ from .bridging import (
     duplicates,
     in_order,
     inward,
+    lasting,
     missing,
     tap,
 )
@@ -142,6 +143,7 @@ def test_what_was_taken_while_the_broker_is_down_arrives_after_sigterm(
         publisher.has_subscribers()
         publisher.flow(2000)
         publisher.is_done()
+        lasting(victim)
         victim.kill()
         publisher.flow(5000)
         publisher.is_done()
