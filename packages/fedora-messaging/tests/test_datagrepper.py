@@ -5,6 +5,7 @@ import socketserver
 import threading
 import time
 from collections.abc import Iterator
+from typing import Any
 from urllib.error import URLError
 from urllib.request import Request
 
@@ -68,10 +69,10 @@ def test_what_is_no_answer(url: str, message_id: str, words: str) -> None:
 
 
 def test_from_https_it_does_not_follow_to_http() -> None:
-    handler = datagrepper._NoWayDown()
-    arguments = (None, 302, "Found", {})
+    handler: Any = datagrepper._NoWayDown()
+    arguments: tuple[Any, ...] = (None, 302, "Found", {})
     with pytest.raises(URLError, match="not https"):
-        handler.redirect_request(Request("https://a.example/x"), *arguments, "http://b.example/")  # type: ignore[arg-type]
-    there = handler.redirect_request(Request("https://a.example/x"), *arguments, "https://b.example/")  # type: ignore[arg-type]
+        handler.redirect_request(Request("https://a.example/x"), *arguments, "http://b.example/")
+    there = handler.redirect_request(Request("https://a.example/x"), *arguments, "https://b.example/")
     assert there is not None
     assert there.full_url == "https://b.example/"

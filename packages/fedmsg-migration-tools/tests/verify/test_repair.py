@@ -497,7 +497,7 @@ def test_a_verdict_that_is_taken_back_is_not_repaired(amqp_url: str) -> None:
 def test_what_fails_is_tried_again_and_told_once(amqp_url: str) -> None:
     async def test(session: Session) -> None:
         told: list[Repaired] = []
-        more = {"told": lambda _, repaired: told.append(repaired), "tries": (0.3,) * 50}
+        more: dict[str, Any] = {"told": lambda _, repaired: told.append(repaired), "tries": (0.3,) * 50}
         async with repairing(session, **more) as repairer:
             repairer.give(lost_to_zmq())
             await asyncio.sleep(0.5)

@@ -117,7 +117,9 @@ class World:
         return made
 
     def endpoint(self, made: zmq.Socket[bytes]) -> str:
-        return made.last_endpoint.rstrip(b"\0").decode()
+        found = made.getsockopt(zmq.LAST_ENDPOINT)
+        assert isinstance(found, bytes)
+        return found.rstrip(b"\0").decode()
 
     def publish(self, number: int, body: dict[str, Any]) -> tuple[bytes, bytes]:
         """A fedmsg publisher sends."""
@@ -180,6 +182,17 @@ def plain(frames: tuple[bytes, bytes]) -> str:
     return msg_id.removeprefix("2026-")
 
 
+def carried(fate: str, message: Outgoing, frames: tuple[bytes, bytes]) -> list[Outgoing]:
+    """What the bridge publishes at once."""
+    letter = setaside.SetAside("signature", "no", time.time(), "zmq_to_amqp@oracle", "zmq_to_amqp", frames)
+    return {
+        "well": [message],
+        "doubled": [message, message],
+        "altered": [altered(message)],
+        "quarantined": [letter.encode("zmq.quarantine")],
+    }.get(fate, [])
+
+
 FATES = ("well", "well", "well", "well", "lost", "doubled", "altered", "late", "quarantined")
 
 
@@ -200,21 +213,9 @@ def test_the_verdicts_on_the_way_to_amqp_are_what_was_done(world: World, verifie
                 fate = chance.choice(FATES) if number > SETTLED else "well"
                 did[fate].add(plain(frames))
                 message = translation.to_amqp(envelope.parse(frames), "zmq.topic", "zmq_to_amqp@oracle")
-                match fate:
-                    case "well":
-                        await submit(session, message)
-                    case "doubled":
-                        await submit(session, message)
-                        await submit(session, message)
-                    case "altered":
-                        await submit(session, altered(message))
-                    case "late":
-                        late.append(message)
-                    case "quarantined":
-                        letter = setaside.SetAside(
-                            "signature", "no", time.time(), "zmq_to_amqp@oracle", "zmq_to_amqp", frames
-                        )
-                        await submit(session, letter.encode("zmq.quarantine"))
+                late += [message] if fate == "late" else []
+                for outgoing in carried(fate, message, frames):
+                    await submit(session, outgoing)
             await asyncio.sleep(LONGEST + 1)
             for message in late:
                 await submit(session, message)

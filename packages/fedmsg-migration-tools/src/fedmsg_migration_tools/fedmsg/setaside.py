@@ -10,7 +10,6 @@ import base64
 import binascii
 import datetime as dt
 import hashlib
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +18,8 @@ from fedora_messaging import wire
 from . import canonical
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from fedora_messaging.transports.base import Outgoing
 
 __all__ = ["REASON", "SetAside"]

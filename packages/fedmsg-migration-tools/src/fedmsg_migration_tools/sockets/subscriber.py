@@ -54,7 +54,7 @@ class Subscriber:
         beside: Subscriber | None = None,
     ) -> None:
         self._beside = beside
-        self._context: zmq.Context[Any] = _context() if beside is None else beside._context
+        self._context: zmq.Context[Any] = _context() if beside is None else beside.context
         self._socket = self._context.socket(zmq.SUB)
         tune(self._socket, largest=_LARGEST_MESSAGE)
         _find_dead_peers(self._socket)
@@ -70,6 +70,11 @@ class Subscriber:
         self._asking: set[asyncio.Task[None]] = set()
         for topic in topics:
             self._socket.subscribe(topic)
+
+    @property
+    def context(self) -> zmq.Context[Any]:
+        """Of libzmq, for another one beside this."""
+        return self._context
 
     @property
     def endpoints(self) -> Mapping[str, EndpointState]:
