@@ -26,6 +26,8 @@ import zmq
 
 from fedmsg_migration_tools.bridges.declaring import declare
 from fedmsg_migration_tools.fedmsg import envelope, setaside, translation
+from fedmsg_migration_tools.reconcile.model import Witness
+from fedmsg_migration_tools.verify.store import Store
 from fedora_messaging.aio import Session
 from fedora_messaging.message import Message
 
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
 COUNT = 1500
 SETTLED = 600  # messages from which on the window follows what was measured
 LONGEST = 6.0  # seconds
+GONE = 3.0  # seconds
 APPLICATIONS = ("bodhi", "koji", "pagure")
 
 
@@ -64,6 +67,7 @@ class Verifier:
             """
         )
         self.log = folder / "log"
+        self.store = folder / "verify.sqlite"
         command = [sys.executable, "-m", "fedmsg_migration_tools", "--conf", str(folder / "config.toml")]
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
@@ -261,10 +265,12 @@ def test_what_the_verifier_could_not_see_is_not_called_lost(world: World, verifi
                 sent["in"] += 1
                 if 100 <= number < 200:
                     if number == 100:
+                        gone = time.monotonic()
                         where = world.endpoint(world.bridge)
                         world.bridge.close(linger=0)
                     await asyncio.sleep(0.01)
                     if number == 199:
+                        await asyncio.sleep(GONE - (time.monotonic() - gone))
                         world.bridge = world._context.socket(zmq.PUB)
                         world.bridge.bind(where)
                         await asyncio.sleep(2)
@@ -289,6 +295,13 @@ def test_what_the_verifier_could_not_see_is_not_called_lost(world: World, verifi
             and not s["legs"]["amqp_to_zmq"]["books"]["in_flight"]
         ),
     )["legs"]["amqp_to_zmq"]["books"]
+    assert verifier.stop() == 0
+    store = Store(verifier.store)
+    times = [one for one in store.blind_times(0.0) if one.witness == Witness.BRIDGE_SOCKET]
+    assert all(one.end is not None for one in times)
+    assert max((one.end or 0.0) - one.begin for one in times) == pytest.approx(GONE, abs=1.5)
+    assert {name for name, one in store.load()["books"].items() if one["in"] == 300} == {"amqp_to_zmq"}
+    store.close()
     assert books["lost"] == 0
     assert books["unverifiable"] >= 100
     assert books["matched"] + books["unverifiable"] == 300

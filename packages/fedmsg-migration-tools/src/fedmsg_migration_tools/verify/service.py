@@ -21,10 +21,11 @@ from ..exceptions import ToolsError
 from ..progress import Progress
 from ..reconcile.core import Reconciler
 from ..reconcile.model import FAR, ORIGIN, Books, Kind, Leg, Verdict, Witness
-from ..reconcile.window import Window
+from ..reconcile.window import BOUNDS, Window
 from . import snapshot
 from .amqp_witness import AmqpWitness
 from .contents import Content, Contents
+from .counted import coarser
 from .figures import Seeing, Standing, VerifierFigures
 from .judging import Judging, normal
 from .observer import Observer
@@ -88,11 +89,13 @@ class Verifier:
         self._observer = Observer(
             self._reconciler, self._contents, exchanges, quarantine, self._judging.arrived
         )
+        self._blind_since: dict[tuple[Witness, str], float] = {}
         self._publishers = self._ears(Witness.PUBLISHERS, settings.zmq_endpoints)
         self._bridge = self._ears(Witness.BRIDGE_SOCKET, settings.bridge_endpoints)
         self._bus = AmqpWitness(session, [*exchanges, quarantine], self._observer.over_amqp, self._bus_blind)
         self._repairer: Repairer | None = None
         self._rates = snapshot.Rates()
+        self._delays: dict[Leg, list[int]] = {}
         self._overlook = Overlook(config, session.conf, self._store)
         self._picture: Mapping[str, Any] = {}
         self._clean_days: Mapping[int, float] = {}
@@ -128,13 +131,15 @@ class Verifier:
     # who cannot see
 
     def _ear_blind(self, witness: Witness, endpoint: str, begin: float, end: float | None) -> None:
+        """Whoever hears tells when it began, and when it ended; both are kept as one time, from its beginning."""
+        place, since = (witness, endpoint), self._blind_since
+        begin = since.setdefault(place, begin) if end is None else since.pop(place, begin)
         self._reconciler.blind(witness, begin, end, endpoint)
         self._store.blind(int(witness), begin, end, endpoint)
 
     def _bus_blind(self, begin: float, end: float | None) -> None:
         for witness in (Witness.ZMQ_TOPIC, Witness.AMQ_TOPIC):
-            self._reconciler.blind(witness, begin, end)
-            self._store.blind(int(witness), begin, end)
+            self._ear_blind(witness, "", begin, end)
 
     def seeing(self) -> dict[str, bool]:
         """Which witness sees all that it should."""
@@ -195,6 +200,9 @@ class Verifier:
             self._publishers.look()
             self._bridge.look()
             self._take(self._reconciler.advance(time.time(), _STEPS))
+            while self._reconciler.behind:
+                await asyncio.sleep(0)  # others have their turn: what is heard, for one
+                self._take(self._reconciler.advance(time.time(), _STEPS))
 
     def _take(self, verdicts: list[Verdict]) -> None:
         self._shown.judged(verdicts)
@@ -245,6 +253,7 @@ class Verifier:
         seeing = self.seeing()
         self._rates.note(time.time(), self._observer.heard)
         self._judging.flush()
+        self._count_delays()
         self._shown.stands(
             Standing(
                 {int(leg): books for leg, books in self._reconciler.books.items()},
@@ -260,6 +269,16 @@ class Verifier:
             )
         )
         self.progress.moved(now)
+
+    def _count_delays(self) -> None:
+        """Those since the last time, for the minute that it is."""
+        minute = int(time.time() // 60)
+        for leg in Leg:
+            before, now = self._delays.get(leg), self._reconciler.histogram(leg)
+            self._delays[leg] = now
+            fresh = now if before is None else [n - b for n, b in zip(now, before, strict=True)]
+            if any(fresh):
+                self._store.count(minute, None, int(leg), {}, coarser(fresh, BOUNDS))
 
     async def stop(self) -> None:
         """Write the findings down."""
