@@ -110,25 +110,6 @@ def test_the_form_of_a_signature(shared: Pki) -> None:
         assert end == ""
 
 
-@given(
-    st.dictionaries(
-        st.sampled_from(
-            [*MESSAGE, "a", "crypto", "signature", "certificate", "seq_id", "headers", "zz", '"', "\ud800"]
-        ),
-        st.recursive(
-            st.none() | st.integers() | st.floats() | st.text(st.characters(codec=None), max_size=8),
-            lambda inner: (
-                st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=9), inner, max_size=2)
-            ),
-            max_leaves=4,
-        ),
-    )
-)
-def test_the_text_of_a_signed_message_is_its_canonical_form(shared: Pki, message: dict[str, Any]) -> None:
-    for wanted in (message, MESSAGE | message):
-        assert signer(shared).text(wanted) == canonical.dumps(signer(shared).sign(wanted))
-
-
 def test_signing_leaves_the_message_alone_and_replaces_an_old_signature(shared: Pki) -> None:
     signing = signer(shared)
     before = dict(MESSAGE)

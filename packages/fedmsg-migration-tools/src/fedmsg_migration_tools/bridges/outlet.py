@@ -101,9 +101,7 @@ class Outlet:
         Raises ``Unbridgeable``: what can be read can be nested too deeply to be written in an envelope.
         """
         try:
-            if self._signer is None:
-                return translation.frames(envelope)
-            return translation.first_frame(envelope["topic"]), self._signer.text(envelope)
+            return translation.frames(envelope if self._signer is None else self._signer.sign(envelope))
         except ValueError as error:
             raise Unbridgeable(Reason.JSON, f"it cannot be signed: {error}") from error
 

@@ -177,9 +177,6 @@ class Validator:
         return [_stamp(path) for path in (*self._ca, *self._crls)]
 
 
-_OURS = frozenset({"crypto", "signature", "certificate"})
-
-
 class Signer:
     """Signs messages as fedmsg does. Threads may share it.
 
@@ -213,7 +210,6 @@ class Signer:
             raise ToolsError(sha1_problem() or f"Signing is not possible here: {exc}.") from exc
         pem = parsed.public_bytes(serialization.Encoding.PEM)
         self._certificate = base64.encodebytes(pem).decode("ascii")
-        self._certificate_text = canonical.dumps(self._certificate)
 
     @classmethod
     def load(cls, certificate: Path, key: Path) -> Signer:
@@ -232,22 +228,6 @@ class Signer:
         signed["signature"] = base64.encodebytes(signature).decode("ascii")
         signed["certificate"] = self._certificate
         return signed
-
-    def text(self, envelope: Mapping[str, Any]) -> bytes:
-        """What :meth:`sign` returns, in canonical form: the text that is signed, with two more keys in their places.
-
-        Writing it once instead of twice is what the bridge gains by this.
-        """
-        signed = {key: value for key, value in envelope.items() if key not in _OURS}
-        signed["crypto"] = "x509"
-        after = {key: value for key, value in signed.items() if key > "signature"}
-        if not after or min(signed) < "certificate":
-            return canonical.dumps(self.sign(envelope))
-        text = canonical.dumps(signed)
-        rest = canonical.dumps(after)[1:]
-        signature = canonical.dumps(base64.encodebytes(self._key.sign(text)).decode("ascii"))
-        middle = text[1 : len(text) - len(rest)]
-        return b'{"certificate":%b,%b"signature":%b,%b' % (self._certificate_text, middle, signature, rest)
 
 
 def _cached(trust: Trust, size: int) -> Callable[[bytes], Leaf]:

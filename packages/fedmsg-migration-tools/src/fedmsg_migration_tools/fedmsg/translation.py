@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from fedora_messaging.transports.base import Outgoing
 
-__all__ = ["first_frame", "frames", "outline", "restore", "to_amqp", "to_envelope"]
+__all__ = ["frames", "outline", "restore", "to_amqp", "to_envelope"]
 
 # A message's properties go in one frame, which has 131,072 bytes unless broker or client want less.
 _MAX_PROPERTIES = 128_000
@@ -135,7 +135,7 @@ def to_envelope(
         Unbridgeable: with the reason ``TOPIC`` (it is no UTF-8), ``JSON`` (the body is none, or the headers are nested
             too deeply) or ``BODY`` (the body is no object).
     """
-    frame = first_frame(topic)
+    frame = _first_frame(topic)
     msg = _object(body)
     headers = headers or {}
     sent = identity.seconds(headers.get(SENT_AT))
@@ -166,7 +166,7 @@ def frames(envelope: Mapping[str, Any]) -> tuple[bytes, bytes]:
     Raises:
         Unbridgeable: with the reason ``TOPIC`` or ``JSON``: UTF-8 or JSON cannot hold it.
     """
-    topic = first_frame(envelope["topic"])
+    topic = _first_frame(envelope["topic"])
     try:
         return topic, canonical.dumps(envelope)
     except (TypeError, ValueError) as exc:
@@ -314,8 +314,7 @@ def _object(body: bytes) -> dict[str, Any]:
     return msg
 
 
-def first_frame(topic: str) -> bytes:
-    """The topic, as the first frame. Raises ``Unbridgeable``, with the reason ``TOPIC``: UTF-8 cannot hold it."""
+def _first_frame(topic: str) -> bytes:
     if isinstance(topic, str) and values.is_unicode(topic):
         return topic.encode()
     raise Unbridgeable(Reason.TOPIC, f"the topic is no UTF-8: {ascii(topic)[:200]}")
