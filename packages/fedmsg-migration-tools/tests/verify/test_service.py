@@ -13,6 +13,7 @@ import json
 import random
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -302,6 +303,9 @@ def test_what_the_verifier_could_not_see_is_not_called_lost(world: World, verifi
     assert max((one.end or 0.0) - one.begin for one in times) == pytest.approx(GONE, abs=1.5)
     assert {name for name, one in store.load()["books"].items() if one["in"] == 300} == {"amqp_to_zmq"}
     store.close()
+    with contextlib.closing(sqlite3.connect(verifier.store)) as file:
+        delays = file.execute("SELECT delays FROM minutes WHERE application = 'koji' AND leg = 1").fetchall()
+    assert sum(sum(json.loads(one)) for (one,) in delays) == books["matched"]
     assert books["lost"] == 0
     assert books["unverifiable"] >= 100
     assert books["matched"] + books["unverifiable"] == 300

@@ -7,7 +7,6 @@ is found by the chain of units with one key, and what is due is :mod:`.judge`'s.
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from math import inf
 from typing import TYPE_CHECKING
 
@@ -102,6 +101,16 @@ class Reconciler:
     def histogram(self, leg: Leg) -> list[int]:
         """All delays since the beginning, by the buckets of :data:`.window.BOUNDS` and one beyond."""
         return self._measured[leg].counts.copy()
+
+    def take_delays(self, leg: Leg) -> dict[str, list[int]]:
+        """The delays since the last call: application → how many by the buckets of :data:`.window.BOUNDS`."""
+        measured = self._measured[leg]
+        fresh, measured.fresh = measured.fresh, {}
+        found: dict[str, list[int]] = {}
+        for (application, bucket), count in fresh.items():
+            name = self._ledger.applications.name(application)
+            found.setdefault(name, [0] * (len(BOUNDS) + 1))[bucket] += count
+        return found
 
     def blind_seconds(self, witness: Witness) -> float:
         """For how long the witness was blind, for one source at least, since the beginning."""
@@ -310,7 +319,7 @@ class Reconciler:
 
     def _pair(self, slot: int, leg: int, now: float, bit: int) -> None:
         units, books = self._units, self._books[leg]
-        self._measured[leg].counts[bisect_left(BOUNDS, now - units.at[slot])] += 1
+        self._measured[leg].add(now - units.at[slot], units.application[slot])
         units.state[slot] = _MATCHED + leg
         units.move(slot, leg, SETTLED, now)
         books.matched += 1
@@ -375,7 +384,7 @@ class Reconciler:
         same = [(state, slot) for state, slot in kin if units.digest[slot] == digest]
         known = any(units.carriers[slot] & bit for _, slot in same)
         if slot := _find(same, State.SENT):
-            self._measured[leg].add(now - units.at[slot])
+            self._measured[leg].add(now - units.at[slot], units.application[slot])
             ledger.place(slot, State.MATCHED)
             units.carriers[slot] |= bit
         elif slot := next((slot for state, slot in same if state in _COPIED and self._is_new(slot, bit)), 0):
@@ -398,7 +407,7 @@ class Reconciler:
         """Seen at the far end, and now at the origin."""
         units = self._units
         leg = units.state[slot] & 1
-        self._measured[leg].add(self._clock.now - units.at[slot])
+        self._measured[leg].add(self._clock.now - units.at[slot], units.application[slot])
         units.source[slot] = self._ledger.sources.number(source)
         self._ledger.place(slot, State.MATCHED)
 

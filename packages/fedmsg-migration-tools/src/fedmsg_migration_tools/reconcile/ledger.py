@@ -148,7 +148,7 @@ class Ledger:
         self.place(slot, State.MATCHED)
         units.carriers[slot] |= bit
         self.books[leg].late += 1
-        self.measured[leg].add(delay)
+        self.measured[leg].add(delay, units.application[slot])
         if earlier in {State.LOST, State.UNVERIFIABLE, State.UNSEEN}:
             self.measured[leg].exceeded(delay, now)
         self.tell(Kind.LATE, slot, {"earlier": EARLIER[earlier], "delay": round(delay, 6), **more})

@@ -59,11 +59,13 @@ class Measured:
 
     Attributes:
         counts: by bucket, since the beginning; one more than :data:`BOUNDS`.
+        fresh: by application's number and bucket, since they were last taken.
         seconds: the window now.
     """
 
     rule: Window
     counts: list[int] = field(default_factory=lambda: [0] * (len(BOUNDS) + 1))
+    fresh: dict[tuple[int, int], int] = field(default_factory=dict)
     seconds: float = 0.0
     _older: list[int] = field(default_factory=list)
     _old: list[int] = field(default_factory=list)
@@ -74,9 +76,12 @@ class Measured:
         self.seconds = self.rule.upper
         self._older = self._old = self.counts.copy()
 
-    def add(self, delay: float) -> None:
+    def add(self, delay: float, application: int) -> None:
         """One more delay, in seconds; of one who was seen at the far end first, the absolute value."""
-        self.counts[bisect_left(BOUNDS, delay)] += 1
+        bucket = bisect_left(BOUNDS, delay)
+        self.counts[bucket] += 1
+        place = application, bucket
+        self.fresh[place] = self.fresh.get(place, 0) + 1
 
     def exceeded(self, delay: float, now: float) -> None:
         """A message came that late after it was called missing: the window is too short, and is so now."""

@@ -95,7 +95,6 @@ class Verifier:
         self._bus = AmqpWitness(session, [*exchanges, quarantine], self._observer.over_amqp, self._bus_blind)
         self._repairer: Repairer | None = None
         self._rates = snapshot.Rates()
-        self._delays: dict[Leg, list[int]] = {}
         self._overlook = Overlook(config, session.conf, self._store)
         self._picture: Mapping[str, Any] = {}
         self._clean_days: Mapping[int, float] = {}
@@ -274,11 +273,8 @@ class Verifier:
         """Those since the last time, for the minute that it is."""
         minute = int(time.time() // 60)
         for leg in Leg:
-            before, now = self._delays.get(leg), self._reconciler.histogram(leg)
-            self._delays[leg] = now
-            fresh = now if before is None else [n - b for n, b in zip(now, before, strict=True)]
-            if any(fresh):
-                self._store.count(minute, None, int(leg), {}, coarser(fresh, BOUNDS))
+            for application, counts in self._reconciler.take_delays(leg).items():
+                self._store.count(minute, application, int(leg), {}, coarser(counts, BOUNDS))
 
     async def stop(self) -> None:
         """Write the findings down."""
