@@ -3,7 +3,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -14,9 +17,6 @@ from benchmarks.verification_plan import IN_FLIGHT, core
 from benchmarks.verification_service import FROM_AMQP, encoded
 from benchmarks.verification_terms import Verification, Work
 from fedmsg_migration_tools.reconcile.core import Reconciler
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def test_every_kind_of_work_is_planned_and_the_cores_tasks_exist() -> None:
@@ -43,7 +43,9 @@ def test_all_that_do_not_arrive_are_judged() -> None:
 
 
 def test_memory_is_measured_for_each_message() -> None:
-    found = verification_core.hold(100_000)
+    # In a process of its own, as in the benchmark: one that has done much else has memory to spare.
+    task = [sys.executable, "-m", "benchmarks.verification_core", "hold", '{"count": 100000}']
+    found = json.loads(subprocess.check_output(task, cwd=Path(__file__).parents[1]))
     assert 50 < found["held_bytes"] < 1_000
 
 

@@ -58,7 +58,10 @@ def bridge(monkeypatch: pytest.MonkeyPatch) -> Run:
     def run(*arguments: str, does: Callable[[], None] | None = None) -> Any:
         seen: list[tuple[Config, str | None]] = []
 
-        def pretended(config: Config, *, amqp_url: str | None) -> None:
+        def pretended(
+            config: Config, *, amqp_url: str | None, sources: Callable[[], Any] | None = None
+        ) -> None:
+            assert sources is None or tuple(sources()) == config.zmq_to_amqp.zmq_endpoints
             seen.append((config, amqp_url))
             if does is not None:
                 does()
