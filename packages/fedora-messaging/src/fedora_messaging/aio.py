@@ -289,7 +289,7 @@ class Session:
         """
         conf = {**self.conf, "exchanges": exchanges or {}, "passive_declares": passive}
         topology = _topology(conf, bindings, queues or {})
-        connection = await Dialer(addresses(self.conf), "declaring", passing=True).dial(ConnectionEvents())
+        connection = await Dialer(addresses(self.conf), "declaring").dial(ConnectionEvents())
         try:
             return await topology.declare(connection)
         finally:

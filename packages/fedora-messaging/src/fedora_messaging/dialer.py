@@ -34,11 +34,9 @@ class Dialer:
     Arguments:
         addresses: the hosts, in order of preference; each new connection starts with the next one.
         purpose: what the connection is for, for the log: ``"publishing"``, ``"consuming"``.
-        passing: it is closed again at once, so that there is no need to speak of its success.
     """
 
-    def __init__(self, addresses: Sequence[Address], purpose: str, *, passing: bool = False) -> None:
-        self._level = logging.DEBUG if passing else logging.INFO
+    def __init__(self, addresses: Sequence[Address], purpose: str) -> None:
         self._addresses = list(addresses)
         self._purpose = purpose
         self._next = 0
@@ -125,7 +123,7 @@ class Dialer:
             _log.warning("Connected to %s again for %s, after %.1f s", host, self._purpose, seconds)
             self._down_since = None
         else:
-            _log.log(self._level, "Connected to %s for %s", host, self._purpose)
+            _log.info("Connected to %s for %s", host, self._purpose)
 
     def _option(self, name: str, default: float | None) -> float | None:
         """A number in the first URL's query; what is none is for the transport to complain about."""
