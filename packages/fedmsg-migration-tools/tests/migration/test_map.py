@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from fedmsg_migration_tools.management.client import Snapshot
 from fedmsg_migration_tools.migration.linter import lint
-from fedmsg_migration_tools.migration.management import Snapshot
 from fedmsg_migration_tools.migration.map import build, listens
 from fedmsg_migration_tools.migration.seen import DAY, Application, Seen, Traffic
 

@@ -4,8 +4,8 @@
 from dataclasses import replace
 from typing import Any
 
+from fedmsg_migration_tools.management.client import Snapshot
 from fedmsg_migration_tools.migration.audit import Audit
-from fedmsg_migration_tools.migration.management import Snapshot
 from fedmsg_migration_tools.migration.overview import draw, our_queues
 from fedmsg_migration_tools.migration.seen import Application, Seen, Traffic
 

@@ -7,10 +7,11 @@ tools is imported by the command itself. So ``--help`` costs little more than im
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from .lazy import LazyGroup
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,6 +21,8 @@ __all__ = ["cli", "main"]
 # Command, which is its module's name too → the line in the list: the first sentence of the command's own help.
 COMMANDS = {
     "amqp_to_zmq": "Publish over ZeroMQ what comes over AMQP.",
+    "broker": "Make RabbitMQ what one file says, show what differs, and prove it.",
+    "pki": "Keep a small certificate authority for the broker and its clients.",
     "quarantine": "Look at the messages that could not be bridged, replay or drop them.",
     "status": "Show who publishes and listens where, which bindings will hurt, and what keeps the bridges.",
     "verify_missing": "Say what the bridges lost, changed or doubled, and what cannot be known.",
@@ -32,27 +35,6 @@ def _dashed(token: str) -> str:
     return token.replace("_", "-")
 
 
-class LazyGroup(click.Group):
-    """Commands that are imported when they run, in either spelling."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        """Their names."""
-        return sorted(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        """The command itself."""
-        name = cmd_name.replace("-", "_")
-        if name not in COMMANDS:
-            return None
-        command: click.Command = getattr(import_module(f".{name}", __name__), name)
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
-        """The list in the help, without importing them."""
-        with formatter.section("Commands"):
-            formatter.write_dl(sorted(COMMANDS.items()))
-
-
 def _print_version(ctx: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
     if not wanted or ctx.resilient_parsing:
         return
@@ -63,7 +45,10 @@ def _print_version(ctx: click.Context, _parameter: click.Parameter, wanted: bool
 
 
 @click.group(
-    cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "token_normalize_func": _dashed}
+    cls=LazyGroup,
+    package=__name__,
+    about=COMMANDS,
+    context_settings={"help_option_names": ["-h", "--help"], "token_normalize_func": _dashed},
 )
 @click.option(
     "--conf",

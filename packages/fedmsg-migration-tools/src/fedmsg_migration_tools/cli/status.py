@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ..config import Config
+    from ..management.client import Snapshot
     from ..migration.audit import Audit
-    from ..migration.management import Snapshot
     from ..migration.overview import Overview
     from ..migration.seen import Seen
 
@@ -135,8 +135,8 @@ class _Asked:
     def _broker(self) -> tuple[Snapshot, str]:
         from fedora_messaging.config import conf  # noqa: PLC0415
 
-        from ..migration.management import Management  # noqa: PLC0415
-        from ..migration.server import servers, vhost  # noqa: PLC0415
+        from ..management.client import Management  # noqa: PLC0415
+        from ..management.server import servers, vhost  # noqa: PLC0415
         from ..migration.wording import count  # noqa: PLC0415
 
         settings = conf.copy()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Asking the pages of the bridge and of the verification service, and reading an HTTP answer within bounds."""
+"""Asking the pages of the bridge and of the verification service, one request each."""
 
 from __future__ import annotations
 
@@ -13,47 +13,16 @@ from urllib.parse import urlsplit
 from fedora_messaging.address import shown
 
 from ..exceptions import ToolsError
+from ..management.reading import TooMuch, read
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["MOST", "TooMuch", "audit", "fetch", "read", "subscribers"]
+__all__ = ["audit", "fetch", "subscribers"]
 
-MOST = 64 * 2**20  # bytes of one answer
-_CHUNK = 65536
 _KINDS = {"http": http.client.HTTPConnection, "https": http.client.HTTPSConnection}
 _PEERS = "amqp_to_zmq_subscribers"
 _PREFIXES = "amqp_to_zmq_subscriptions"
-
-
-class TooMuch(Exception):
-    """An answer is larger than it may be."""
-
-
-def read(answer: http.client.HTTPResponse, end: float, most: int = MOST) -> bytes:
-    """The whole answer.
-
-    Arguments:
-        answer: of the server.
-        end: on the monotonic clock, when to give up.
-        most: bytes.
-
-    Raises ``TimeoutError``, ``TooMuch``, and what reading raises.
-    """
-    parts, size = [], 0
-    try:
-        while part := answer.read1(_CHUNK):
-            parts.append(part)
-            size += len(part)
-            if time.monotonic() > end:
-                raise TimeoutError("the answer does not end")
-            if size > most:
-                raise TooMuch(f"it answers with more than {most // 2**20} MiB")
-        if answer.length:
-            raise http.client.IncompleteRead(b"", answer.length)
-    finally:
-        answer.close()  # read1() leaves it open, and then the connection cannot be used again
-    return b"".join(parts)
 
 
 def fetch(url: str, timeout: float, headers: Mapping[str, str] | None = None) -> bytes:

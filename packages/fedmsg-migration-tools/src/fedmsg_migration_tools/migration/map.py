@@ -12,8 +12,8 @@ from .seen import DAY, UNKNOWN, Application
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
+    from ..management.client import Snapshot
     from .linter import Finding
-    from .management import Snapshot
     from .seen import Seen, Traffic
 
 __all__ = ["build", "listens"]

@@ -16,10 +16,10 @@ from .bindings import EXCHANGES
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
+    from ..management.client import Snapshot
     from .audit import Audit
     from .gate import Gate
     from .linter import Finding
-    from .management import Snapshot
     from .seen import Seen
 
 __all__ = ["Overview", "draw", "our_queues"]

@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Any
 from fedora_messaging.exceptions import ConfigurationException
 
 from ..exceptions import ToolsError
+from ..management.client import Management
+from ..management.server import servers, vhost
 from ..migration import asking, audit
-from ..migration.management import Management
 from ..migration.overview import draw
-from ..migration.server import servers, vhost
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ..config import Config
-    from ..migration.management import Snapshot
+    from ..management.client import Snapshot
     from .store import Store
 
 __all__ = ["Overlook"]

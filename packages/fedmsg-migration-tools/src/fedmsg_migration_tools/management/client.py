@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote, urlencode
 
 from ..exceptions import ToolsError
-from .asking import TooMuch, read
+from .reading import TooMuch, read
 from .refusals import ManagementError, Problem, error, of_answer, of_failure
 from .server import Server, servers
 

@@ -15,7 +15,7 @@ import pytest
 import trustme
 
 from fedmsg_migration_tools.exceptions import ToolsError
-from fedmsg_migration_tools.migration.management import Management, ManagementError, Problem, Server
+from fedmsg_migration_tools.management.client import Management, ManagementError, Problem, Server
 from fedora_messaging.aio import Session
 from fedora_messaging.config import conf
 from fedora_messaging.private_node import PrivateNode

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from fedmsg_migration_tools.exceptions import ToolsError
-from fedmsg_migration_tools.migration.server import servers, vhost
+from fedmsg_migration_tools.management.server import servers, vhost
 
 
 def conf(url: str, **more: Any) -> dict[str, Any]:
