@@ -57,8 +57,8 @@ class Control:
         # A name of its own for each call: the node refuses a second one while it still lets go of the first.
         name = f"call{os.getpid()}x{next(_calls)}"
         # The cookie comes from HOME: on the command line every user could read it.
-        command: list[str | Path] = [self._installation.erl_call, "-h", name, "-address", dist, "-e"]
-        answer = self._run(command, timeout, expression + "\n")
+        arguments = ["-h", name, "-address", dist, "-e"]
+        answer = self._run(self._installation.erl_call, arguments, timeout, expression + "\n")
         if not answer.startswith("{ok, "):
             raise NodeError(f"The node could not evaluate {expression}: {answer.strip()}")
         return answer.strip()[len("{ok, ") : -1]
@@ -70,15 +70,14 @@ class Control:
             NodeError: it failed, with what it said, or took longer than ``timeout`` seconds.
         """
         names = ["--longnames"] if self._settings.long else []
-        return self._run(
-            [self._installation.rabbitmqctl, "-n", self._settings.name, *names, *arguments], timeout
-        )
+        node = ["-n", self._settings.name, *names]
+        return self._run(self._installation.rabbitmqctl, [*node, *arguments], timeout)
 
-    def _run(self, command: list[str | Path], timeout: float, text: str = "") -> str:
-        program = str(command[0]).rpartition("/")[2]
+    def _run(self, path: Path, arguments: Sequence[str], timeout: float, text: str = "") -> str:
+        program = path.name
         try:
             done = subprocess.run(  # noqa: S603
-                command,
+                self._installation.command(path, *arguments),
                 env=dict(self._environment),
                 cwd=self._settings.folder,
                 input=text,

@@ -1,8 +1,13 @@
 # SPDX-License-Identifier: MIT
-"""Where RabbitMQ and Erlang are on this machine. Running them does not belong here.
+"""Where RabbitMQ and Erlang are on this machine, and how they are called. Running a node does not belong here.
 
 The distributions' ``/usr/sbin/rabbitmq-server`` and ``rabbitmqctl`` are wrappers that change the user, and are never
 used: the files behind them are.
+
+They may be those of another distribution that was unpacked into a folder. Then each program runs in a mount namespace
+of its own (mount_namespaces(7)), in which that folder's ``usr`` lies upon ``/usr``: the programs and their libraries
+are the other distribution's, all other files, processes and the network are this machine's, and the mount is gone with
+the program. By a chain of ``exec``: what is started, signalled and waited for is the program itself.
 """
 
 from __future__ import annotations
@@ -10,6 +15,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,16 +36,35 @@ HOMES = (
 )
 ERLANGS = ("usr/lib/erlang", "usr/lib64/erlang", "usr/local/lib/erlang", "opt/erlang")
 ADVICE = "Install it with 'apt-get install rabbitmq-server' (Debian, Ubuntu) or 'dnf install rabbitmq-server' (Fedora)"
+INSIDE = 'mount --rbind "$0/usr" /usr && exec "$@"'
+"""For a shell in its own mount namespace: the folder, then the program and its arguments."""
+INSIDE_AS_USER = 'mount --rbind "$0/usr" /usr && exec setpriv --pdeathsig KILL -- "$@"'
+"""Who enters a user namespace is forgotten to be killed with his parent (prctl(2), PR_SET_PDEATHSIG)."""
 
 
 @dataclass(frozen=True)
 class Installation:
-    """What is needed to run a node. ``erl_call`` may be missing: then ``rabbitmqctl`` does its work, slower."""
+    """What is needed to run a node. ``erl_call`` may be missing: then ``rabbitmqctl`` does its work, slower.
+
+    Attributes:
+        home: of RabbitMQ. This and the following are paths as the programs themselves see them.
+        erl: Erlang.
+        epmd: its port mapper.
+        erl_call: what runs an expression in a node.
+        root: the folder of the distribution that all of them are from.
+        entry: the words before each command, with which it runs in that distribution.
+    """
 
     home: Path
     erl: Path
     epmd: Path
     erl_call: Path | None
+    root: Path = Path("/")
+    entry: tuple[str, ...] = ()
+
+    def command(self, program: Path, *arguments: str) -> list[str]:
+        """The words that run one of the programs."""
+        return [*self.entry, str(program), *arguments]
 
     @property
     def plugins_folder(self) -> Path:
@@ -54,12 +79,12 @@ class Installation:
     @property
     def version(self) -> tuple[int, ...]:
         """RabbitMQ's version, like (3, 10, 8); empty when it cannot be told."""
-        return next((_version(path.name) for path in self.plugins_folder.glob("rabbit-[0-9]*")), ())
+        return next((_version(path.name) for path in self._plugins("rabbit-[0-9]*")), ())
 
     @property
     def plugins(self) -> set[str]:
         """The names of all plugins and applications."""
-        return {path.name.partition("-")[0] for path in self.plugins_folder.glob("*-[0-9]*")}
+        return {path.name.partition("-")[0] for path in self._plugins("*-[0-9]*")}
 
     def require(self, plugins: Iterable[str]) -> None:
         """See that the plugins are there.
@@ -69,7 +94,75 @@ class Installation:
         """
         missing = sorted(set(plugins) - self.plugins)
         if missing:
-            raise NodeError(f"The RabbitMQ in {self.home} has no plugin {', '.join(missing)}.")
+            raise NodeError(f"The RabbitMQ in {self._seen(self.home)} has no plugin {', '.join(missing)}.")
+
+    def _plugins(self, pattern: str) -> Iterator[Path]:
+        return self._seen(self.plugins_folder).glob(pattern)
+
+    def _seen(self, path: Path) -> Path:
+        """A path of the programs as it is seen from outside."""
+        return self.root / path.relative_to("/") if self.entry else path
+
+
+def choose(
+    home: str | os.PathLike[str] | None = None,
+    root: str | os.PathLike[str] | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> Installation:
+    """The RabbitMQ to use: an argument wins over the environment, and an unpacked distribution over a folder.
+
+    Arguments:
+        home: the folder of a RabbitMQ, see :func:`find`.
+        root: the folder of an unpacked distribution, see :func:`unpacked`.
+        environ: for RABBITMQ_ROOT, RABBITMQ_HOME, ERLANG_HOME and PATH; this process's by default.
+
+    Raises:
+        NodeError: RabbitMQ or Erlang is missing, or an unpacked distribution cannot be used.
+    """
+    environ = os.environ if environ is None else environ
+    if home and root:
+        raise NodeError(
+            "A RabbitMQ is either in a folder of its own or in an unpacked distribution: give one."
+        )
+    root = root or (None if home else environ.get("RABBITMQ_ROOT"))
+    return unpacked(Path(root)) if root else find(home, environ)
+
+
+def unpacked(root: Path) -> Installation:
+    """The RabbitMQ of a distribution that was unpacked into a folder, as by ``debootstrap``.
+
+    Raises:
+        NodeError: there is none in it, or this user may not mount it.
+    """
+    root = root.absolute()
+    if not (root / "usr").is_dir():
+        raise NodeError(f"There is no unpacked distribution in {root}: no folder 'usr'.")
+    found = find(None, {}, root)
+    entry = _entry(root)
+
+    def inside(path: Path) -> Path:
+        return Path("/") / path.relative_to(root)
+
+    call = inside(found.erl_call) if found.erl_call else None
+    return Installation(inside(found.home), inside(found.erl), inside(found.epmd), call, root, entry)
+
+
+def _entry(root: Path) -> tuple[str, ...]:
+    """The words before a command that run it in the unpacked distribution; they are tried.
+
+    Raises:
+        NodeError: they fail.
+    """
+    privileged = os.geteuid() == 0
+    kind, script = ("-m", INSIDE) if privileged else ("-Urm", INSIDE_AS_USER)
+    entry = (shutil.which("unshare") or "/usr/bin/unshare", kind, "/bin/sh", "-c", script, str(root))
+    try:
+        subprocess.run([*entry, "true"], capture_output=True, text=True, check=True, timeout=60)  # noqa: S603
+    except (OSError, subprocess.SubprocessError) as error:
+        said = str(getattr(error, "stderr", None) or error).strip().splitlines()[-1]
+        who = "root" if privileged else "an ordinary user"
+        raise NodeError(f"The distribution in {root} cannot be used by {who} here: {said}.") from error
+    return entry
 
 
 def find(

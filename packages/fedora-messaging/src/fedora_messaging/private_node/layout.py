@@ -177,14 +177,15 @@ def environment(settings: Settings, installation: Installation, path: str) -> di
 
 def epmd_command(settings: Settings, installation: Installation) -> list[str]:
     """An epmd of the node's own, in the foreground: Erlang's daemon would stay for ever, on all interfaces."""
-    return [str(installation.epmd), "-address", HOST, "-port", str(settings.ports["epmd"])]
+    return installation.command(installation.epmd, "-address", HOST, "-port", str(settings.ports["epmd"]))
 
 
 def node_command(settings: Settings, installation: Installation) -> list[str]:
     """Erlang with RabbitMQ in it. The shell script ``erl`` turns into the virtual machine: the pid stays the same."""
     dist = str(settings.ports["dist"])
-    return [
-        *(str(installation.erl), "-noinput", "-boot", "start_sasl", "-s", "rabbit", "boot", "+W", "w"),
+    return installation.command(
+        installation.erl,
+        *("-noinput", "-boot", "start_sasl", "-s", "rabbit", "boot", "+W", "w"),
         *ALLOCATORS.split(),
         *SMALL.split(),
         *("-name" if settings.long else "-sname", settings.name, "-start_epmd", "false"),
@@ -192,4 +193,4 @@ def node_command(settings: Settings, installation: Installation) -> list[str]:
         *("-kernel", "inet_dist_listen_min", dist, "-kernel", "inet_dist_listen_max", dist),
         *("-kernel", "prevent_overlapping_partitions", "false"),
         *("-syslog", "logger", "[]", "-syslog", "syslog_error_logger", "false"),
-    ]
+    )

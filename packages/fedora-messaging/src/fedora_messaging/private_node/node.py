@@ -58,6 +58,7 @@ class PrivateNode:
             (0: a free one): ``amqps`` becomes the TLS listener, any other is only held for you.
         name: of the node, ``name@host`` or only ``name`` (then at localhost). The data belongs to the name.
         rabbitmq_home: the folder of RabbitMQ; default $RABBITMQ_HOME, else the newest one installed.
+        root: instead, a folder with a whole distribution in it, as by ``debootstrap``; default $RABBITMQ_ROOT.
         timeout: seconds that a start may take.
 
     Nothing is looked up or written before :meth:`start`. All methods may be called from any thread, one at a time.
@@ -74,6 +75,7 @@ class PrivateNode:
         ports: Mapping[str, int] | None = None,
         name: str = "rabbit@localhost",
         rabbitmq_home: str | os.PathLike[str] | None = None,
+        root: str | os.PathLike[str] | None = None,
         timeout: float = 120.0,
     ) -> None:
         self._data = None if data is None else Path(data).absolute()
@@ -84,6 +86,7 @@ class PrivateNode:
         self._wanted = dict(ports or {})
         self._name = name if "@" in name else f"{name}@localhost"
         self._home = rabbitmq_home
+        self._root = root
         self._timeout = timeout
         self._one_at_a_time = threading.RLock()
         self._owner = 0
@@ -353,7 +356,7 @@ class PrivateNode:
         """Everything before the first start: find RabbitMQ, make the folder, set the guard."""
         self._owner = os.getpid()
         self._ports = None
-        self._installation = installation.find(self._home)
+        self._installation = installation.choose(self._home, self._root)
         self._installation.require(self._plugins)
         if self._data is None:
             self._folder = Path(tempfile.mkdtemp(prefix="rabbitmq-"))
