@@ -2,6 +2,8 @@
 # What one does with this repository. Each target installs what it lacks first; see tools/bootstrap.
 MAKEFLAGS += --no-print-directory
 BIN := .venv/bin
+# A file of tests is one process's business: its tests share a broker.
+PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 # Each package's tests are a world of their own: two of them may have files of one name.
 TESTS := $(sort $(dir $(wildcard packages/*/tests/*.py)))
 
@@ -24,7 +26,7 @@ demo: bootstrap
 
 test:
 	@tools/bootstrap chromium
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 check: bootstrap
 	$(BIN)/uv lock --check --quiet
