@@ -103,7 +103,7 @@ def secure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, dict
         for name, file in (("cacertfile", "ca.pem"), ("certfile", "cert.pem"), ("keyfile", "key.pem"))
     }
     with PrivateNode(plugins=(), ports={"amqps": 0}, config=config) as node:
-        url = f"amqps://guest:guest@localhost:{node.ports['amqps']}/%2F"
+        url = f"amqps://{node.user}:{node.password}@localhost:{node.ports['amqps']}/%2F"
         yield url, {"ca_cert": str(folder / "ca.pem"), "certfile": None, "keyfile": None}
 
 

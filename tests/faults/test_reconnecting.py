@@ -143,9 +143,9 @@ def test_a_consumers_first_attempts_are_counted(rabbitmq: PrivateNode, amqp_url:
 
 def test_what_is_wrong_for_good_is_told_each_time_at_once(amqp_url: str) -> None:
     async def scenario() -> None:
-        async with Session(settings(amqp_url.replace("guest:guest", "guest:wrong"))) as session:
+        async with Session(settings(amqp_url.replace("//admin:", "//admin:wrong"))) as session:
             for _ in range(8):
-                with pytest.raises(ConnectionException, match="guest") as caught:
+                with pytest.raises(ConnectionException, match="admin") as caught:
                     await session.publish(numbered([0])[0], timeout=5)
                 assert caught.value.permanent
 

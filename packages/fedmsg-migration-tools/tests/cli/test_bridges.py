@@ -160,7 +160,7 @@ def test_a_port_that_is_taken_is_one_line(command: Any, amqp_url: str) -> None:
 
 
 def test_a_wrong_password_is_one_line(command: Any, amqp_url: str) -> None:
-    url = amqp_url.replace("guest:guest@", "guest:wrong@")
+    url = amqp_url.replace("//admin:", "//admin:wrong")
     endpoint = f"tcp://127.0.0.1:{free_port()}"
     told = command("amqp_to_zmq", "--publish-endpoint", endpoint, "--amqp-url", url)
     assert told.returncode == 14

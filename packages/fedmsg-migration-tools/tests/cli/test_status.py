@@ -273,9 +273,9 @@ def test_a_page_that_tells_something_else(command: Run, snapshot: dict[str, Any]
 
 
 def test_a_wrong_password_is_not_shown(command: Run, rabbitmq: PrivateNode, amqp_url: str) -> None:
-    url = rabbitmq.management_url.replace("http://", "http://guest:secret@")
+    url = rabbitmq.management_url.replace("http://", "http://admin:secret@")
     done = command("status", "--amqp-url", amqp_url, "--management-url", url)
-    assert "does not know the user guest with this password" in done.stdout
+    assert "does not know the user admin with this password" in done.stdout
     assert "secret" not in done.stdout + done.stderr
 
 

@@ -61,7 +61,7 @@ def test_it_tells_what_is_there_and_who_consumes(rabbitmq: PrivateNode, amqp_url
             while "a consumer" not in found.apps.values() and time.monotonic() < end:
                 time.sleep(0.2)
                 found = management.snapshot(vhost)
-        assert (name, tags) == ("guest", ("administrator",))
+        assert (name, tags) == ("admin", ("administrator",))
         assert [one["name"] for one in found.queues] == ["shop"]
         assert [(one["source"], one["destination"], one["routing_key"]) for one in found.bindings] == [
             ("amq.topic", "shop", pattern)
@@ -160,8 +160,9 @@ def test_it_goes_on_to_the_broker_that_answers_and_stays_there(rabbitmq: Private
         dead = unused.getsockname()[1]
     live = urlsplit(rabbitmq.management_url).port
     assert live is not None
-    with Management([Server("127.0.0.1", dead), Server("127.0.0.1", live)]) as management:
-        assert management.whoami()[0] == "guest"
+    servers = [Server("127.0.0.1", port, rabbitmq.user, rabbitmq.password) for port in (dead, live)]
+    with Management(servers) as management:
+        assert management.whoami()[0] == "admin"
         assert management.server.port == live
 
 

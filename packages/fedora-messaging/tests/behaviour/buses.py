@@ -178,7 +178,7 @@ class RabbitBus:
         with socket.socket() as held:  # closed at once; nobody takes a port out of this range by chance
             held.bind(("127.0.0.1", 0))
             self.away = f"amqp://127.0.0.1:{held.getsockname()[1]}/"
-        self.refusing = url.replace("guest:guest", "guest:wrong")
+        self.refusing = url.replace(f":{node.password}@", ":wrong@")
 
     def close(self) -> None:
         """End the connection that looks on."""
@@ -242,8 +242,8 @@ class RabbitBus:
 
     def forbid(self, word: str) -> None:
         self.node.evaluate(
-            f'rabbit_auth_backend_internal:set_topic_permissions(<<"guest">>, <<"{self.vhost}">>, '
-            f'<<"amq.topic">>, <<"^(?!{word}([.]|$))">>, <<".*">>, <<"guest">>)'
+            f'rabbit_auth_backend_internal:set_topic_permissions(<<"{self.node.user}">>, <<"{self.vhost}">>, '
+            f'<<"amq.topic">>, <<"^(?!{word}([.]|$))">>, <<".*">>, <<"{self.node.user}">>)'
         )
 
     def kill_connections(self) -> None:

@@ -178,7 +178,7 @@ class Bus:
         for exchange, (write_topics, read_topics) in (topics or {}).items():
             rights = {"exchange": exchange, "write": write_topics, "read": read_topics}
             manage("PUT", f"/api/topic-permissions/{self.vhost}/{name}", rights)
-        return self.url.replace("guest:guest@", f"{name}:secret@")
+        return self.url.replace(f"{self.node.user}:{self.node.password}@", f"{name}:secret@")
 
 
 @pytest.fixture

@@ -26,10 +26,11 @@ def test_runs_until_it_is_told_to_end(
     told = dict(re.split(r": +", line.strip(), maxsplit=1) for line in lines)
     family = processes.family(process.pid)
     assert len(family) >= 5
-    assert re.fullmatch(r"amqp://guest:guest@127\.0\.0\.1:\d+/%2F", told["AMQP"])
+    assert re.fullmatch(r"amqp://admin:[0-9a-f]{32}@127\.0\.0\.1:\d+/%2F", told["AMQP"])
     assert re.match(r"http://127\.0\.0\.1:\d+/ ", told["Management"])
     assert ("prometheus" in told) is not kept
     configuration = Path(told["To use it"].partition("FEDORA_MESSAGING_CONF=")[2])
+    assert configuration.stat().st_mode & 0o777 == 0o600
     assert configuration.read_text() == f'amqp_url = "{told["AMQP"]}"\n'
     process.send_signal(end)
     output, errors = process.communicate(timeout=60)

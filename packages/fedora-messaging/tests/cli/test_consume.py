@@ -190,10 +190,7 @@ def failing(command: Any, *options: str) -> tuple[int, str]:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (
-            ("guest:guest", "guest:wrong"),
-            "refused the user 'guest': check user name and password in amqp_url",
-        ),
+        (("//admin:", "//admin:wrong"), "refused the user 'admin': check user name and password in amqp_url"),
         (("/test-", "/no-such-"), "does not let us use the virtual host 'no-such-"),
         (("127.0.0.1", "no-such-host.invalid"), "the host name 'no-such-host.invalid' does not resolve"),
         (("amqp:", "amqps:"), "does not speak TLS"),

@@ -20,7 +20,7 @@ def test_all_is_well(command: Any, bus: Any) -> None:
     assert (told.returncode, told.stderr) == (0, "")
     assert checks(told) == [["ok", check] for check in CHECKS]
     assert told.stdout.splitlines()[0].endswith(f"read from {command.conf}")
-    assert f"as 'guest', virtual host '{bus.vhost}'" in told.stdout
+    assert f"as 'admin', virtual host '{bus.vhost}'" in told.stdout
 
 
 def test_as_json(command: Any, bus: Any) -> None:
@@ -37,7 +37,7 @@ def test_as_json(command: Any, bus: Any) -> None:
 @pytest.mark.parametrize(
     ("change", "check", "words"),
     [
-        (("guest:guest", "guest:wrong"), "login", "refused the user 'guest'"),
+        (("//admin:", "//admin:wrong"), "login", "refused the user 'admin'"),
         (("/test-", "/no-such-"), "login", "virtual host 'no-such-"),
         (("127.0.0.1", "no-such-host.invalid"), "socket", "does not resolve"),
         (("amqp:", "amqps:"), "TLS", "does not speak TLS"),

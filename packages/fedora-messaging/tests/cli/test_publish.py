@@ -170,11 +170,11 @@ def test_no_broker_is_econnrefused(command: Any) -> None:
 
 
 def test_a_wrong_password_is_1(command: Any, bus: Any) -> None:
-    command.configure(bus.url.replace("guest:guest", "guest:wrong"))
+    command.configure(bus.url.replace("//admin:", "//admin:wrong"))
     told = command("publish", "-", stdin=line("a") + line("b"))
     assert told.returncode == 1
     assert "lines 1-2: " in told.stderr
-    assert "refused the user 'guest'" in told.stderr
+    assert "refused the user 'admin'" in told.stderr
 
 
 def test_a_big_file_takes_little_memory(command: Any, queue: Any) -> None:

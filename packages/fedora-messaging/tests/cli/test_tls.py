@@ -15,7 +15,7 @@ CALLBACK = ("--callback", "fedora_messaging.example:printer")
 
 
 class Secure(NamedTuple):
-    """A node that speaks TLS, knows the users ``app`` and ``guest``, and trusts our authority."""
+    """A node that speaks TLS, knows the users ``app`` and ``admin``, and trusts our authority."""
 
     node: PrivateNode
     folder: Path
@@ -83,7 +83,7 @@ def test_logs_in_by_certificate(command: Any, secure: Secure) -> None:
         ("amqps://localhost:{amqps}/", "unknown", "ca", "did not accept our certificate as a login"),
         ("amqps://localhost:{amqp}/", "app", "ca", "does not speak TLS"),
         ("amqp://localhost:{amqps}/", "app", "ca", "needs amqps://"),
-        ("amqps://guest:wrong@localhost:{amqps}/", "app", "ca", "refused the user 'guest'"),
+        ("amqps://admin:wrong@localhost:{amqps}/", "app", "ca", "refused the user 'admin'"),
     ],
 )
 def test_a_mismatch_is_14_and_one_line(

@@ -5,6 +5,7 @@ import contextlib
 import dataclasses
 import os
 import pwd
+import re
 import shutil
 import signal
 import socket
@@ -44,7 +45,8 @@ def test_takes_amqp_connections_on_its_port(node: PrivateNode) -> None:
     with socket.create_connection(("127.0.0.1", node.amqp_port), timeout=5) as client:
         client.sendall(b"AMQP\0\0\x09\x01")
         assert client.recv(1) == b"\x01"  # a method frame: Connection.Start
-    assert node.amqp_url == f"amqp://guest:guest@127.0.0.1:{node.amqp_port}/%2F"
+    assert re.fullmatch("[0-9a-f]{32}", node.password)
+    assert node.amqp_url == f"amqp://admin:{node.password}@127.0.0.1:{node.amqp_port}/%2F"
 
 
 def test_is_wholly_started_when_start_returns(rabbitmq: PrivateNode) -> None:
@@ -63,8 +65,27 @@ def test_evaluates_erlang(node: PrivateNode) -> None:
         node.evaluate("1 / 0")
 
 
+def test_its_password_is_in_no_log_and_nobody_knows_the_default_one(
+    node: PrivateNode, rabbitmq: PrivateNode
+) -> None:
+    assert node.password != rabbitmq.password
+    assert node.password not in (node.folder / "node.log").read_text()
+    assert node.password not in repr(node._settings)
+    assert node.evaluate('rabbit_access_control:check_user_pass_login(<<"guest">>, <<"guest">>)').startswith(
+        "{refused"
+    )
+
+
+def test_a_login_of_the_caller_wins() -> None:
+    with PrivateNode(plugins=(), config={"default_user": "me", "default_pass": "mine"}) as node:
+        assert node.amqp_url == f"amqp://me:mine@127.0.0.1:{node.amqp_port}/%2F"
+        assert node.evaluate('rabbit_access_control:check_user_pass_login(<<"me">>, <<"mine">>)').startswith(
+            "{ok"
+        )
+
+
 def test_runs_rabbitmqctl(node: PrivateNode) -> None:
-    assert node.ctl("list_users", "--silent").split() == ["guest", "[administrator]"]
+    assert node.ctl("list_users", "--silent").split() == ["admin", "[administrator]"]
     with pytest.raises(NodeError, match=r"rabbitmqctl failed with status \d+: .*no_such_command"):
         node.ctl("no_such_command")
 
@@ -266,9 +287,14 @@ def test_a_given_folder_keeps_its_data_for_the_next(tmp_path: Path) -> None:
         with pytest.raises(NodeError, match="in use by another private node"):
             PrivateNode(folder).start()
         assert first.evaluate("1") == "1"
-    with PrivateNode(folder, plugins=()) as second:
+    (folder / "rabbitmq.conf").chmod(0o644)
+    with PrivateNode(folder) as second:
         assert knows(second, "kept")
+        assert second.password == first.password
+        assert second.management("GET", "/api/whoami")["name"] == "admin"
         assert (folder / "home" / ".erlang.cookie").stat().st_mode & 0o777 == 0o400
+        for name in ("password", "rabbitmq.conf", "node.log"):
+            assert (folder / name).stat().st_mode & 0o777 == 0o600
 
 
 def test_a_port_taken_while_it_starts_is_exchanged_for_another() -> None:

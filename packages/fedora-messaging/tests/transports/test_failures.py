@@ -44,14 +44,14 @@ def failing(caplog: pytest.LogCaptureFixture) -> Failing:
     return attempt
 
 
-def url_of(node: PrivateNode, before: str = "guest:guest", vhost: str = "") -> str:
-    return f"amqp://{before}@localhost:{node.amqp_port}/{vhost}"
+def url_of(node: PrivateNode, before: str = "", vhost: str = "") -> str:
+    return f"amqp://{before or f'{node.user}:{node.password}'}@localhost:{node.amqp_port}/{vhost}"
 
 
 # what the broker refuses
 
 
-@pytest.mark.parametrize("user", ["guest", "stranger"])
+@pytest.mark.parametrize("user", ["admin", "stranger"])
 def test_a_wrong_password(rabbitmq: PrivateNode, failing: Failing, user: str) -> None:
     assert failing(url_of(rabbitmq, f"{user}:{SECRET}")) == (
         f"localhost:{rabbitmq.amqp_port} refused the user {user!r}: check user name and password in amqp_url",
@@ -104,7 +104,7 @@ def test_nothing_listens(failing: Failing) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]
-        assert failing(f"amqp://guest:{SECRET}@localhost:{port}/") == (
+        assert failing(f"amqp://admin:{SECRET}@localhost:{port}/") == (
             f"nothing listens on localhost:{port}: is the broker running, is the port in amqp_url right?",
             False,
         )
@@ -112,7 +112,7 @@ def test_nothing_listens(failing: Failing) -> None:
 
 @pytest.mark.parametrize("host", ["no-such-host.invalid", f"{'x' * 64}.example", "a..b"])
 def test_a_name_that_does_not_resolve(failing: Failing, host: str) -> None:
-    assert failing(f"amqp://guest:{SECRET}@{host}:5672/") == (
+    assert failing(f"amqp://admin:{SECRET}@{host}:5672/") == (
         f"no connection to {host}:5672: the host name {host!r} does not resolve; check amqp_url and the DNS",
         not no_name_server_answers(host),
     )
@@ -129,7 +129,7 @@ def no_name_server_answers(host: str) -> bool:
 @pytest.mark.parametrize(("scheme", "what"), [("amqp", "an AMQP port without TLS"), ("amqps", "a TLS port")])
 def test_a_peer_that_says_nothing(serve: Any, failing: Failing, scheme: str, what: str) -> None:
     port = serve(None)
-    assert failing(f"{scheme}://guest:{SECRET}@localhost:{port}/?stack_timeout=0.5") == (
+    assert failing(f"{scheme}://admin:{SECRET}@localhost:{port}/?stack_timeout=0.5") == (
         (
             f"the broker at localhost:{port} accepted the connection but did not answer in 0.5 s: "
             f"is it {what}, is the broker overloaded?"
@@ -140,10 +140,10 @@ def test_a_peer_that_says_nothing(serve: Any, failing: Failing, scheme: str, wha
 
 def test_a_peer_that_hangs_up_may_be_a_load_balancer(serve: Any, failing: Failing) -> None:
     port = serve()
-    text, permanent = failing(f"amqp://guest:{SECRET}@localhost:{port}/")
+    text, permanent = failing(f"amqp://admin:{SECRET}@localhost:{port}/")
     assert text.startswith(f"localhost:{port} ended the connection without a word: is it the port for AMQP")
     assert not permanent
-    text, permanent = failing(f"amqps://guest:{SECRET}@localhost:{port}/")
+    text, permanent = failing(f"amqps://admin:{SECRET}@localhost:{port}/")
     assert text.startswith(f"localhost:{port} cut the connection during the TLS handshake: ")
     assert not permanent
 
@@ -166,14 +166,14 @@ def test_a_peer_that_hangs_up_may_be_a_load_balancer(serve: Any, failing: Failin
 )
 def test_another_protocol(serve: Any, failing: Failing, answer: bytes, words: str) -> None:
     port = serve(answer, None)
-    text, permanent = failing(f"amqp://guest:{SECRET}@localhost:{port}/")
+    text, permanent = failing(f"amqp://admin:{SECRET}@localhost:{port}/")
     assert text.startswith(f"localhost:{port} {words}")
     assert permanent
 
 
 def test_tls_to_another_protocol(serve: Any, failing: Failing) -> None:
     port = serve(b"HTTP/1.1 400 Bad Request\r\n\r\n")
-    assert failing(f"amqps://guest:{SECRET}@localhost:{port}/") == (
+    assert failing(f"amqps://admin:{SECRET}@localhost:{port}/") == (
         f"localhost:{port} does not speak TLS: use amqp:// or the broker's TLS port (5671) in amqp_url",
         True,
     )
@@ -181,7 +181,7 @@ def test_tls_to_another_protocol(serve: Any, failing: Failing) -> None:
 
 def test_frames_that_are_none(serve: Any, failing: Failing) -> None:
     port = serve(b"\x01\x00\x00\xff\xff\xff\xff\x00")
-    text, permanent = failing(f"amqp://guest:{SECRET}@localhost:{port}/")
+    text, permanent = failing(f"amqp://admin:{SECRET}@localhost:{port}/")
     assert text.startswith(f"the connection to localhost:{port} broke: ")
     assert not permanent
 
@@ -201,7 +201,7 @@ def test_a_broker_that_dies_meanwhile_has_not_refused(
     serve: Any, failing: Failing, answers: tuple[bytes, ...]
 ) -> None:
     port = serve(*answers)
-    text, permanent = failing(f"amqp://guest:{SECRET}@localhost:{port}/")
+    text, permanent = failing(f"amqp://admin:{SECRET}@localhost:{port}/")
     assert text.startswith(f"localhost:{port} ended the connection during the login, without a word")
     assert not permanent
 
@@ -211,7 +211,7 @@ def test_a_broker_that_stops_meanwhile_has_not_refused(
     serve: Any, failing: Failing, answers: tuple[bytes, ...]
 ) -> None:
     port = serve(*answers)
-    assert failing(f"amqp://guest:{SECRET}@localhost:{port}/") == (
+    assert failing(f"amqp://admin:{SECRET}@localhost:{port}/") == (
         (
             f"localhost:{port} closed the connection: CONNECTION_FORCED - broker forced connection closure (320); "
             "see the broker's log"
@@ -225,7 +225,7 @@ def test_a_broker_that_stops_meanwhile_has_not_refused(
 
 def test_tls_to_a_plain_port(secure: Any, failing: Failing) -> None:
     port = secure.node.amqp_port
-    assert failing(f"amqps://guest:{SECRET}@localhost:{port}/", secure.tls()) == (
+    assert failing(f"amqps://admin:{SECRET}@localhost:{port}/", secure.tls()) == (
         f"localhost:{port} does not speak TLS: use amqp:// or the broker's TLS port (5671) in amqp_url",
         True,
     )
@@ -233,7 +233,7 @@ def test_tls_to_a_plain_port(secure: Any, failing: Failing) -> None:
 
 def test_plain_to_a_tls_port(secure: Any, failing: Failing) -> None:
     port = secure.node.ports["amqps"]
-    assert failing(f"amqp://guest:{SECRET}@localhost:{port}/", secure.tls()) == (
+    assert failing(f"amqp://admin:{SECRET}@localhost:{port}/", secure.tls()) == (
         f"localhost:{port} speaks TLS: it needs amqps:// in amqp_url",
         True,
     )
@@ -257,7 +257,7 @@ def test_a_broker_of_another_name(secure: Any, failing: Failing) -> None:
 @pytest.mark.parametrize(("own", "why"), [("expired", "certificate expired"), ("foreign", "unknown ca")])
 def test_a_certificate_that_the_broker_refuses(secure: Any, failing: Failing, own: str, why: str) -> None:
     where = f"localhost:{secure.node.ports['amqps']}"
-    for before in ("", f"guest:{SECRET}@"):
+    for before in ("", f"admin:{SECRET}@"):
         assert failing(secure.url(before), secure.tls(own)) == (
             (
                 f"{where} refused our certificate ({why}): check the certificate in tls.certfile "
@@ -267,7 +267,7 @@ def test_a_certificate_that_the_broker_refuses(secure: Any, failing: Failing, ow
         )
 
 
-@pytest.mark.parametrize("before", ["", f"guest:{SECRET}@"])
+@pytest.mark.parametrize("before", ["", f"admin:{SECRET}@"])
 def test_no_certificate_where_one_is_wanted(secure: Any, failing: Failing, before: str) -> None:
     text, permanent = failing(secure.url(before), secure.tls(None))
     assert text.startswith(f"localhost:{secure.node.ports['amqps']} wants a client's certificate (")
@@ -291,15 +291,15 @@ def test_external_is_not_offered(secure: Any, failing: Failing) -> None:
 
 def test_passwords_are_not_offered(secure: Any, failing: Failing) -> None:
     with secure.mechanisms("'EXTERNAL'"):
-        text, permanent = failing(secure.url(f"guest:{SECRET}@"), secure.tls())
+        text, permanent = failing(secure.url(f"admin:{SECRET}@"), secure.tls())
     assert "does not offer a login by user and password (PLAIN): set tls.certfile and tls.keyfile" in text
     assert permanent
 
 
 def test_the_broker_is_heard_over_tls(secure: Any, failing: Failing) -> None:
     """The end of a TLS session arrives together with the broker's last words, and must not hide them."""
-    text, permanent = failing(secure.url(f"guest:{SECRET}@"), secure.tls())
-    assert "refused the user 'guest'" in text
+    text, permanent = failing(secure.url(f"admin:{SECRET}@"), secure.tls())
+    assert "refused the user 'admin'" in text
     assert permanent
     text, permanent = failing(secure.url(vhost="nope"), secure.tls())
     assert "NOT_ALLOWED - vhost nope not found" in text

@@ -36,7 +36,7 @@ def allow(rabbitmq: PrivateNode, amqp_url: str) -> Iterator[Allow]:
         if topics:
             only = {"exchange": "amq.topic", "write": topics, "read": topics}
             rabbitmq.management("PUT", f"/api/topic-permissions/{vhost}/limited", only)
-        return amqp_url.replace("guest:guest", "limited:secret")
+        return amqp_url.replace(f"{rabbitmq.user}:{rabbitmq.password}@", "limited:secret@")
 
     yield make
     rabbitmq.management("DELETE", "/api/users/limited")

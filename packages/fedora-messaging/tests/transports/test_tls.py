@@ -77,14 +77,16 @@ def break_connections(secure: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("before", "login"), [("", ("alice", EXTERNAL)), ("guest:guest@", ("guest", "PLAIN"))]
+    ("before", "login"), [("", ("alice", EXTERNAL)), ("admin:{password}@", ("admin", "PLAIN"))]
 )
 def test_the_user_is_the_common_name_unless_the_url_has_one(
     secure: Any, own: Any, before: str, login: tuple[str, str]
 ) -> None:
+    url = before.format(password=secure.node.password)
+
     async def scenario() -> None:
         async with (
-            Session(settings(secure, own("alice"), before)) as session,
+            Session(settings(secure, own("alice"), url)) as session,
             session.deliveries() as deliveries,
         ):
             message = numbered(1)

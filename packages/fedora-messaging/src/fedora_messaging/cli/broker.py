@@ -64,13 +64,15 @@ def broker(
 
 
 def announce(node: PrivateNode, *, kept: bool) -> None:
-    """Print where the node is, and how to use it."""
+    """Print where the node is, and how to use it: the only place that shows the password."""
+    from ..private_node.login import write_privately  # noqa: PLC0415 - see above
+
     click.echo(f"AMQP:        {node.amqp_url}")
-    click.echo(f"Management:  {node.management_url} (user {node.user}, password {node.password})")
+    click.echo(f"Management:  {node.management_url} (user {node.user}, password as above)")
     for name in sorted(node.ports.keys() - INTERNAL):
         click.echo(f"{name + ':':<12} 127.0.0.1:{node.ports[name]}")
     click.echo(f"Folder:      {node.folder}{'' if kept else ' (deleted at the end)'}")
     configuration = node.folder / "fedora-messaging.toml"
-    configuration.write_text(f'amqp_url = "{node.amqp_url}"\n')
+    write_privately(configuration, f'amqp_url = "{node.amqp_url}"\n')
     click.echo(f"To use it:   export FEDORA_MESSAGING_CONF={shlex.quote(str(configuration))}")
     click.echo("Ctrl-C ends it.")

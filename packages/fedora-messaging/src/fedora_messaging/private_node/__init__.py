@@ -11,7 +11,9 @@ library, and RabbitMQ with its Erlang, installed from the distribution.
 ``ports``             free ports, held for as long as the node may want them
 ``guard``             a small process of its own: ends the node when its owner is gone
 ``guard_client``      what the owner says to the guard, and hears from it
+``login``             the administrator's name and random password
 ``control``           talking to a running node: ``erl_call``, ``rabbitmqctl``, HTTP
+``asking``            what can be asked of a running node, by means of that
 ``node``              :class:`PrivateNode`, which puts it all together
 ====================  ==================================================================
 """

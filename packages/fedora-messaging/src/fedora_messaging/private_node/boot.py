@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from ..exceptions import NodeError
 from . import diagnosis, layout
+from .login import write_privately
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -185,14 +186,14 @@ def epmd_answers(port: int) -> bool:
 
 
 def write_files(settings: layout.Settings) -> None:
-    """Configuration and cookie; the cookie of a folder that was used before stays."""
+    """Configuration, which has a password in it, and cookie; the cookie of a folder that was used before stays."""
     settings.cookie.parent.mkdir(exist_ok=True)
     if not settings.cookie.exists():
         settings.cookie.touch(mode=0o600)
         settings.cookie.write_text(secrets.token_hex(20))
         settings.cookie.chmod(0o400)
     for path, text in layout.files(settings).items():
-        path.write_text(text)
+        write_privately(path, text)
 
 
 @contextlib.contextmanager

@@ -74,6 +74,8 @@ class Settings:
         config: lines of rabbitmq.conf; they win over the node's own.
         advanced: the whole of advanced.config, an Erlang list with its full stop.
         environment: more variables for Erlang and RabbitMQ; they win over the node's own.
+        user: the administrator of a fresh node.
+        password: the administrator's.
         memory: bytes the machine has.
     """
 
@@ -84,6 +86,8 @@ class Settings:
     config: Mapping[str, Value] = field(default_factory=dict)
     advanced: str = "[]."
     environment: Mapping[str, str] = field(default_factory=dict)
+    user: str = "admin"
+    password: str = field(default="", repr=False)
     memory: int = 5 * 1024**3
 
     @property
@@ -132,6 +136,8 @@ def configuration(settings: Settings) -> str:
         "log.file": False,
         "disk_free_limit.absolute": "50MB",
         "vm_memory_high_watermark.absolute": min(MEMORY, settings.memory * 2 // 5),
+        "default_user": settings.user,
+        "default_pass": settings.password or None,
     }
     for name, port in settings.ports.items():
         for key, text in LISTENERS.get(name, {}).items():

@@ -13,12 +13,12 @@ import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
-from urllib.parse import quote
 
 from ..exceptions import NodeError
-from . import diagnosis, installation, layout
+from . import diagnosis, installation, layout, login
+from .asking import Asking
 from .boot import Boot, require_space
-from .control import Control, Management, binary
+from .control import Control
 from .guard_client import GuardClient
 from .ports import Ports
 
@@ -30,11 +30,9 @@ ATTEMPTS = 5
 """How often to choose other ports when somebody took one between choosing and listening."""
 STOPPING = 60.0
 """Seconds that a clean stop may take; 3.10 with the management plugin needs 6."""
-CALL = 30.0
-"""Seconds that one command to the node may take."""
 
 
-class PrivateNode:
+class PrivateNode(Asking):
     """A RabbitMQ node of one's own, on 127.0.0.1 only, gone with the process that made it, whatever ends that.
 
     ::
@@ -45,6 +43,8 @@ class PrivateNode:
     It takes some three to five seconds to start. It has its own epmd, cookie, ports and logs, and disturbs neither a
     system-wide RabbitMQ nor another private node. It needs no root, and works as root. Leaving the ``with`` block
     kills it at once when its data is temporary, and stops it cleanly when a folder was given.
+
+    Its administrator, :attr:`user`, has a random password. A folder that is kept has it in the file ``password``.
 
     Arguments:
         data: a folder for the node's data, made if it is missing, kept afterwards, and usable again by another
@@ -92,6 +92,7 @@ class PrivateNode:
         self._owner = 0
         self._installation: installation.Installation | None = None
         self._folder: Path | None = None
+        self._password = ""
         self._guard: GuardClient | None = None
         self._ports: Ports | None = None
 
@@ -121,34 +122,21 @@ class PrivateNode:
         return dict(self._ports.numbers)
 
     @property
-    def amqp_port(self) -> int:
-        """The port that clients connect to, on 127.0.0.1."""
-        return self.ports["amqp"]
-
-    @property
     def name(self) -> str:
         """The node's Erlang name."""
         return self._name
 
     @property
     def user(self) -> str:
-        """The administrator that a fresh node has."""
-        return str(self._config.get("default_user", "guest"))
+        return str(self._config.get("default_user") or login.USER)
 
     @property
     def password(self) -> str:
-        """The administrator's password."""
-        return str(self._config.get("default_pass", "guest"))
-
-    @property
-    def amqp_url(self) -> str:
-        """For clients, with the administrator's name and password, and the virtual host ``/``."""
-        return self.url_of("/")
-
-    @property
-    def management_url(self) -> str:
-        """For browsers; needs the management plugin."""
-        return f"http://{layout.HOST}:{self._management_port}/"
+        if self._config.get("default_pass"):
+            return str(self._config["default_pass"])
+        if not self._password:
+            raise NodeError("The private node has not been started.")
+        return self._password
 
     @property
     def pid(self) -> int:
@@ -171,11 +159,6 @@ class PrivateNode:
             while self._guard.hear():
                 pass
             return self._guard.runs("node")
-
-    def url_of(self, vhost: str) -> str:
-        """The AMQP URL of a virtual host."""
-        who = f"{quote(self.user, safe='')}:{quote(self.password, safe='')}"
-        return f"amqp://{who}@{layout.HOST}:{self.amqp_port}/{quote(vhost, safe='')}"
 
     def log(self, lines: int = diagnosis.LINES) -> str:
         """The last lines that the node logged; empty before its first start, and after :meth:`close`."""
@@ -267,41 +250,6 @@ class PrivateNode:
             finally:
                 self._dismantle()
 
-    # Talking to it
-
-    def evaluate(self, erlang: str, *, timeout: float = CALL) -> str:
-        """Run an Erlang expression in the node (5 ms); returns its printed result.
-
-        Raises:
-            NodeError: it failed, or there was no answer within ``timeout`` seconds.
-        """
-        return self._control.evaluate(erlang, timeout)
-
-    def ctl(self, *arguments: str, timeout: float = 60.0) -> str:
-        """Run ``rabbitmqctl`` with these arguments (half a second); returns what it prints.
-
-        Raises:
-            NodeError: it failed, or took longer than ``timeout`` seconds.
-        """
-        return self._control.ctl(arguments, timeout)
-
-    @property
-    def management(self) -> Management:
-        """The HTTP API, as the administrator: ``node.management("GET", "/api/queues")``."""
-        return Management(self._management_port, self.user, self.password)
-
-    def add_vhost(self, name: str) -> str:
-        """Make a virtual host in which the administrator may do everything; returns its AMQP URL. 20 ms."""
-        vhost, user = binary(name), binary(self.user)
-        self.evaluate(f"case rabbit_vhost:add({vhost}, {user}) of ok -> ok; {{error, E}} -> throw(E) end")
-        everything = '<<".*">>, <<".*">>, <<".*">>'
-        self.evaluate(f"rabbit_auth_backend_internal:set_permissions({user}, {vhost}, {everything}, {user})")
-        return self.url_of(name)
-
-    def delete_vhost(self, name: str) -> None:
-        """Delete a virtual host with all that is in it; its connections are closed."""
-        self.evaluate(f"rabbit_vhost:delete({binary(name)}, {binary(self.user)})")
-
     # How it is done
 
     @property
@@ -320,12 +268,6 @@ class PrivateNode:
         return self._guard
 
     @property
-    def _management_port(self) -> int:
-        if "management" not in self.ports:
-            raise NodeError("The private node was started without the plugin rabbitmq_management.")
-        return self.ports["management"]
-
-    @property
     def _settings(self) -> layout.Settings:
         return layout.Settings(
             folder=self.folder,
@@ -335,6 +277,8 @@ class PrivateNode:
             config=self._config,
             advanced=self._advanced,
             environment=self._extra_environment,
+            user=self.user,
+            password=self.password,
             memory=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         )
 
@@ -365,6 +309,7 @@ class PrivateNode:
             self._folder = self._data
         self._guard = GuardClient(self._folder, temporary=self._data is None)
         require_space(self._folder)
+        self._password = login.new() if self._data is None else login.kept_in(self._folder)
 
     def _boot(self) -> None:
         """Start the node, on other ports if somebody took one of those chosen."""
@@ -390,9 +335,8 @@ class PrivateNode:
         if self._guard is not None:
             self._guard.close()
             self._guard = None
-        if (
-            self._folder is not None and self._data is None
-        ):  # nothing is left of it, unless the guard was killed
+        # Nothing is left of it, unless the guard was killed.
+        if self._folder is not None and self._data is None:
             shutil.rmtree(self._folder, ignore_errors=True)
         if self._ports is not None:
             self._ports.release()
