@@ -25,7 +25,7 @@ demo: bootstrap
 	@$(BIN)/python -m demo
 
 test:
-	@tools/bootstrap chromium
+	@tools/bootstrap chromium node
 	$(PYTEST)
 
 check: bootstrap

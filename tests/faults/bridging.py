@@ -381,7 +381,7 @@ class Subscriber:
             if self._socket.poll(50):
                 fields = json.loads(self._socket.recv_multipart()[1])
                 self.envelopes.append(fields)
-                self.numbers.append(fields["msg"]["n"])
+                self.numbers.append(fields["msg"].get("n", -1))
 
     def has(self, numbers: Iterable[int], patience: float = PATIENCE) -> None:
         """Wait until it has got each of them."""
