@@ -65,6 +65,7 @@ def pytest_run(folder: Path, test: str) -> subprocess.CompletedProcess[str]:
 def test_an_application_finds_the_fixtures_and_is_told_when_rabbitmq_is_missing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.delenv("RABBITMQ_ROOT", raising=False)
     monkeypatch.setenv("RABBITMQ_HOME", str(tmp_path))
     told = pytest_run(tmp_path, "def test_it(amqp_url): pass\n")
     assert f"There is no RabbitMQ in {tmp_path}" in told.stdout

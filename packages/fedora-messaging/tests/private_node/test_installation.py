@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Finding RabbitMQ and Erlang: in trees laid out as the distributions do, and the one that is installed here."""
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -100,6 +101,57 @@ def test_missing_erlang_says_what_is_missing(tmp_path: Path, missing: str) -> No
 def test_a_given_folder_without_rabbitmq(tmp_path: Path) -> None:
     with pytest.raises(NodeError, match=r"There is no RabbitMQ in .*: no folders 'sbin' and 'plugins'"):
         installation.find(tmp_path)
+
+
+def test_an_unpacked_distribution_is_called_from_within(tmp_path: Path) -> None:
+    debian(tmp_path)
+    found = installation.Installation(
+        *(
+            Path(path)
+            for path in ("/usr/lib/rabbitmq/lib/rabbitmq_server-3.10.8", "/erl", "/epmd", "/erl_call")
+        ),
+        root=tmp_path,
+        entry=("enter", str(tmp_path)),
+    )
+    assert found.command(found.epmd, "-port", "1") == ["enter", str(tmp_path), "/epmd", "-port", "1"]
+    assert found.version == (3, 10, 8)
+    found.require(["rabbitmq_top"])
+    with pytest.raises(NodeError, match=f"The RabbitMQ in {tmp_path}/usr/lib/.* has no plugin x"):
+        found.require(["x"])
+
+
+def test_programs_of_an_unpacked_distribution_find_it_as_usr_and_nobody_else_does(tmp_path: Path) -> None:
+    """This machine's own distribution, as if it were another one."""
+    (tmp_path / "usr").symlink_to("/usr")
+    found = installation.choose(root=tmp_path, environ={})
+    assert found.erl.is_relative_to("/usr")
+    command = found.command(Path("/bin/cat"), "/proc/self/mountinfo")
+    mounts = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert any(line.split()[4] == "/usr" for line in mounts.splitlines())
+    assert mounts.count("\n") > Path("/proc/self/mountinfo").read_text().count("\n")
+
+
+def test_which_of_all_that_are_named(tmp_path: Path) -> None:
+    debian(tmp_path)
+    other = rabbitmq(tmp_path / "other")
+    environ = {
+        "RABBITMQ_ROOT": str(tmp_path),
+        "RABBITMQ_HOME": str(tmp_path / "nothing"),
+        "ERLANG_HOME": str(tmp_path / "usr/lib/erlang"),
+    }
+    with pytest.raises(NodeError, match=f"The distribution in {tmp_path} cannot be used"):
+        installation.choose(environ=environ)  # it has no programs
+    assert installation.choose(other, environ=environ).home == other
+    with pytest.raises(NodeError, match="give one"):
+        installation.choose(other, tmp_path)
+
+
+def test_a_folder_without_a_distribution(tmp_path: Path) -> None:
+    with pytest.raises(NodeError, match=r"There is no unpacked distribution in .*: no folder 'usr'"):
+        installation.choose(root=tmp_path / "nothing")
+    (tmp_path / "usr").mkdir()
+    with pytest.raises(NodeError, match="RabbitMQ is not installed"):
+        installation.choose(root=tmp_path)
 
 
 def test_plugins_that_are_not_there_are_named(tmp_path: Path) -> None:

@@ -257,12 +257,30 @@ def readable_python() -> Iterator[list[str]]:
         yield ["env", f"PYTHONPATH={folder}", "PYTHONDONTWRITEBYTECODE=1", python]
 
 
+@pytest.fixture(params=["installed", "unpacked"])
+def source(request: pytest.FixtureRequest) -> Iterator[list[str]]:
+    """The RabbitMQ that is used otherwise, and that of a distribution in a folder (this one, as if it were another)."""
+    if request.param == "installed":
+        yield []
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        (Path(folder) / "usr").symlink_to(Path(os.environ.get("RABBITMQ_ROOT", "/")) / "usr")
+        yield [f"RABBITMQ_ROOT={folder}"]
+
+
+@pytest.mark.parametrize("victim", ["owner", "guard"])
 def test_another_user_runs_one_beside_ours_and_nothing_of_it_outlives_a_killed_owner(
-    node: PrivateNode, readable_python: list[str], processes: Any
+    node: PrivateNode, readable_python: list[str], source: list[str], victim: str, processes: Any
 ) -> None:
     """As an ordinary user too, if this is run by root; same node name, same machine, and neither knows of the other."""
+    environment, program = readable_python[:-1], readable_python[-1]
     process = subprocess.Popen(
-        [*readable_python, "-c", SCRIPT], stdin=PIPE, stdout=PIPE, text=True, **as_ordinary_user()
+        [*environment, *source, program, "-c", SCRIPT],
+        stdin=PIPE,
+        stdout=PIPE,
+        text=True,
+        **as_ordinary_user(),
     )
     assert process.stdout is not None
     guard, folder, user = process.stdout.readline().split()
@@ -271,9 +289,9 @@ def test_another_user_runs_one_beside_ours_and_nothing_of_it_outlives_a_killed_o
     assert not knows(node, "other")
     family = processes.family(int(guard))
     assert len(family) >= 4  # the guard, epmd, a frozen Erlang, its helper
-    process.kill()
-    process.communicate()
+    os.kill(process.pid if victim == "owner" else int(guard), signal.SIGKILL)
     assert processes.eventually(lambda: all(map(processes.gone, family)))
+    process.communicate()
     assert processes.eventually(lambda: not Path(folder).exists())
     assert node.evaluate("1") == "1"
 

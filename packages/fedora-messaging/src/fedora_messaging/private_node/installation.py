@@ -134,14 +134,15 @@ def unpacked(root: Path) -> Installation:
     Raises:
         NodeError: there is none in it, or this user may not mount it.
     """
-    root = root.absolute()
+    root = root.resolve()
     if not (root / "usr").is_dir():
         raise NodeError(f"There is no unpacked distribution in {root}: no folder 'usr'.")
     found = find(None, {}, root)
     entry = _entry(root)
 
     def inside(path: Path) -> Path:
-        return Path("/") / path.relative_to(root)
+        # An absolute link was followed, and means the same inside.
+        return Path("/") / path.relative_to(root) if path.is_relative_to(root) else path
 
     call = inside(found.erl_call) if found.erl_call else None
     return Installation(inside(found.home), inside(found.erl), inside(found.epmd), call, root, entry)
