@@ -25,7 +25,7 @@ from .rsa_sha1 import PublicKey
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-__all__ = ["Authority", "Leaf", "Period", "Trust", "common_names", "shown", "when"]
+__all__ = ["Authority", "Leaf", "Period", "Subject", "Trust", "common_names", "shown", "subject", "when"]
 
 MAX_DEPTH = 8  # CA certificates in one chain
 
@@ -123,6 +123,21 @@ class Leaf:
         return problem
 
 
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What a certificate says of itself; nothing of it is proven.
+
+    Attributes:
+        names: the CNs of its subject.
+        period: its validity.
+        is_ca: whether it says that it is a CA's.
+    """
+
+    names: tuple[str, ...]
+    period: Period
+    is_ca: bool
+
+
 class Trust:
     """The operator's CA certificates and CRLs, as read at one time. Never changes.
 
@@ -211,6 +226,24 @@ class Trust:
             for issuer in self._issuers(ca.certificate):
                 if issuer not in path:
                     yield from self._paths(issuer, path)
+
+
+def subject(pem: bytes, what: str = "the certificate") -> Subject:
+    """Whom a certificate in PEM is for; nothing is checked.
+
+    Raises:
+        Unbridgeable: CERTIFICATE.
+    """
+    try:
+        certificate = x509.load_pem_x509_certificate(pem)
+        basic = (e.value for e in certificate.extensions if isinstance(e.value, x509.BasicConstraints))
+        return Subject(
+            tuple(common_names(certificate.subject)),
+            _period(what, certificate),
+            any(value.ca for value in basic),
+        )
+    except _UNREADABLE as exc:
+        raise Unbridgeable(Reason.CERTIFICATE, f"{what} cannot be read: {_line(exc)}") from exc
 
 
 def when(moment: float) -> str:
