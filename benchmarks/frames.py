@@ -171,9 +171,11 @@ def qos(prefetch: int) -> bytes:
     return method(BASIC_QOS, 1, struct.pack(">IHB", 0, prefetch, 0))
 
 
-def consume(queue: str) -> bytes:
+def consume(queue: str, arguments: Mapping[str, str | int] | None = None) -> bytes:
     """``basic.consume`` with acks, not exclusive, tag chosen by the broker."""
-    return method(BASIC_CONSUME, 1, struct.pack(">H", 0) + short_string(queue) + b"\0\0" + table({}))
+    return method(
+        BASIC_CONSUME, 1, struct.pack(">H", 0) + short_string(queue) + b"\0\0" + table(arguments or {})
+    )
 
 
 def ack(tag: int) -> bytes:
