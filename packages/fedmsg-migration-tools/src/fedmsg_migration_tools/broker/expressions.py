@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterable, Sequence
 __all__ = [
     "ALL",
     "NOTHING",
+    "UUID",
     "bindings_of",
     "longest",
     "names_of",
@@ -35,6 +36,8 @@ __all__ = [
 NOTHING = "(?!)"
 #: What RabbitMQ's own tools write for everything.
 ALL = ".*"
+#: In a list of names: what ``uuid.uuid4()`` gives, by which clients call queues that only they know.
+UUID = "{uuid}"
 
 _ONE, _ANY = "*", "#"
 _OPENING, _CLOSING = r"(?s)\A(?:", r")\z"
@@ -43,6 +46,7 @@ _PLAIN = re.compile(r"[A-Za-z0-9_/:@,;!%&'\"<>=~`-]|[^\x00-\x7f]")
 # The words of a topic, and of a binding's pattern where the list says ``*``: any but ``#``.
 _WORD = r"[^.]*"
 _BOUND_WORD = r"(?!#(?:\.|\z))[^.]*"
+_UUID = "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 
 
 def of_topics(patterns: Iterable[str]) -> str:
@@ -60,7 +64,7 @@ def of_bindings(patterns: Iterable[str]) -> str:
 
 
 def of_names(globs: Iterable[str]) -> str:
-    """What matches a name if, and only if, one of these does; ``*`` stands for any characters."""
+    """What matches a name if, and only if, one of these does; ``*`` stands for any characters, :data:`UUID` for one."""
     return _any_of(_of_glob(one) for one in globs)
 
 
@@ -131,8 +135,7 @@ def _split(words: Sequence[str]) -> list[list[str]]:
 
 def _not_empty(words: Sequence[str]) -> str:
     """One word is needed, and may be empty: the empty topic, which has none, would slip through."""
-    fixed = [word for word in words if word != _ANY]
-    return r"(?!\z)" if fixed in ([_ONE], [""]) and words != [""] or words in (["", _ANY],) else ""
+    return r"(?!\z)" if [word for word in words if word != _ANY] in ([_ONE], [""]) else ""
 
 
 def _after_any(parts: Sequence[Sequence[str]]) -> str:
@@ -155,7 +158,10 @@ def _rest(parts: Sequence[Sequence[str]]) -> str:
 
 
 def _of_glob(glob: str) -> str:
-    first, *others = [_escaped(part) for part in re.sub(r"\*+", "*", glob).split("*")]
+    first, *others = [
+        _UUID.join(_escaped(text) for text in part.split(UUID))
+        for part in re.sub(r"\*+", "*", glob).split("*")
+    ]
     if not others:
         return first
     *between, last = others
@@ -224,6 +230,7 @@ def _pattern_of(text: str, one: str) -> str:
 
 
 def _glob_of(text: str) -> str:
+    text = text.replace(_UUID, UUID)
     return _unescaped(re.sub(r"\(\?>\.\*\?((?:\\.|[^()\\])*)\)", r"*\1", text).replace(".*", "*"))
 
 
