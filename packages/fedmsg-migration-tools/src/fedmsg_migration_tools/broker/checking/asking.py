@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: MIT
+"""Asking a RabbitMQ, as a user, whether it would let him: the real thing is asked for, with a value it never accepts.
+
+RabbitMQ looks at permissions first and at values afterwards (seen on 3.10.8 and 4.0.5): 403 is a refusal, anything else
+the permission. So nothing is declared, bound, consumed or routed; each answer leaves a line in the broker's log.
+
+=========  =============================================================================
+declare    queue.declare with ``x-expires`` -1
+consume    basic.consume with an ``x-priority`` that is no number
+bind       queue.unbind with an argument that no binding has: the same permissions as for binding
+publish    basic.publish with an ``expiration`` that is no number, and somebody else's ``user_id``
+=========  =============================================================================
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from fedora_messaging import wire
+from fedora_messaging.cli.prober import Prober
+from fedora_messaging.exceptions import ConfigurationException, ConnectionException
+
+from .questions import DEFAULT, Action, Question
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable
+
+    from fedora_messaging.transports.base import Address, Channel, ChannelClosed, Outgoing
+
+__all__ = ["Answer", "ask"]
+
+_REFUSED, _ACCEPTABLE = 403, {404, 405, 406}  # AMQP 0.9.1, 1.1: reply codes
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the broker said.
+
+    Attributes:
+        allowed: None when it said something else than yes or no.
+        text: its words, or the library's about the connection.
+    """
+
+    allowed: bool | None
+    text: str = ""
+
+
+async def ask(address: Address, asked: Iterable[Question]) -> AsyncIterator[tuple[Question, Answer]]:
+    """Ask one question after the other, about one virtual host, as the user whom the address says.
+
+    When the connection cannot be opened, that answers the question about the login, and no other is asked.
+    """
+    prober = Prober(address)
+    try:
+        try:
+            await prober.connect()
+            login = Answer(allowed=True)
+        except (ConnectionException, ConfigurationException) as error:
+            login = Answer(_refuses_vhost(error), str(error))
+        for one in asked:
+            if one.action is Action.LOGIN:
+                yield one, login
+            elif login.allowed:
+                yield one, await _ask(prober, one)
+    finally:
+        await prober.close()
+
+
+def _refuses_vhost(error: Exception) -> bool | None:
+    """False when it was this virtual host that the broker refused, and not the user."""
+    return False if "does not let us use the virtual host" in str(error) else None
+
+
+async def _ask(prober: Prober, asked: Question) -> Answer:
+    try:
+        if asked.action is Action.PUBLISH:
+            refused = await prober.refusal_of(_unacceptable(asked))
+            taken = Answer(None, "the broker took a message that it should have refused: is it RabbitMQ?")
+            return _answer(refused) if refused else taken
+        refused = await prober.refusal(lambda channel: _attempt(channel, asked))
+    except ConnectionException as error:
+        return Answer(None, str(error))
+    return _answer(refused) if refused else Answer(allowed=True)
+
+
+def _answer(refused: ChannelClosed) -> Answer:
+    if refused.code == _REFUSED:
+        return Answer(allowed=False, text=refused.text)
+    return Answer(True if refused.code in _ACCEPTABLE else None, refused.text)
+
+
+async def _attempt(channel: Channel, asked: Question) -> None:
+    if asked.action is Action.CONSUME:
+        await channel.consume(asked.name, {"x-priority": "probe"})
+    elif asked.action is Action.BIND:
+        nobodys = {"check": secrets.token_hex(8)}
+        await channel.unbind(asked.queue, asked.name, asked.topic, nobodys)
+    else:
+        impossible: dict[str, Any] = {"durable": True, "arguments": {"x-expires": -1}}
+        await channel.declare_queue(asked.name, impossible)
+
+
+def _unacceptable(asked: Question) -> Outgoing:
+    """Two faults, in case the user may impersonate others."""
+    exchange = "" if asked.name == DEFAULT else asked.name
+    message = wire.raw(exchange, asked.topic, b"{}", message_id=secrets.token_hex(8), headers={})
+    message.properties.expiration = "none"
+    message.properties.user_id = f"nobody-{secrets.token_hex(4)}"
+    return message
