@@ -32,7 +32,7 @@ check: bootstrap
 	$(BIN)/uv lock --check --quiet
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/shellcheck tools/bootstrap tools/install-packages .ci/run
+	$(BIN)/shellcheck tools/bootstrap tools/install-packages tools/install-rabbitmq4 .ci/run
 	$(BIN)/mypy
 	$(foreach tests,$(TESTS),MYPYPATH=$(tests) $(BIN)/mypy $(tests) &&) true
 	$(BIN)/lint-imports --no-logo

@@ -26,7 +26,7 @@ BORROWED = [
     "sed",
     "sh",
 ]
-BORROWED += ["tail", "touch"]
+BORROWED += ["chown", "flock", "mv", "sort", "tail", "touch", "uniq"]
 
 # Every fake writes what it was called with; a package manager "installs" by putting commands into the folder.
 FAKES = {
@@ -366,3 +366,98 @@ def test_a_browser_that_is_there_is_enough(machine: Machine, command: str) -> No
     machine.put(f"bin/{command}", "")
     assert machine.bootstrap("chromium").returncode == 0
     assert not any("chromium" in call for call in machine.calls)
+
+
+def test_rabbitmq_4_is_unpacked_once_for_those_who_ask_for_it(machine: Machine) -> None:
+    machine.put(
+        "clone/tools/install-rabbitmq4",
+        '''echo "install-rabbitmq4" >>"$CALLS"; mkdir "$(dirname "$0")/../.cache/rabbitmq4"''',
+    )
+    assert machine.bootstrap().returncode == 0
+    assert "install-rabbitmq4" not in machine.calls
+    assert machine.bootstrap("rabbitmq4").returncode == 0
+    assert machine.bootstrap("rabbitmq4").returncode == 0
+    assert machine.calls.count("install-rabbitmq4") == 1
+
+
+def test_without_the_right_one_line_says_how_rabbitmq_4_is_unpacked(machine: Machine) -> None:
+    assert machine.bootstrap().returncode == 0
+    machine.user(1000)
+    done = machine.bootstrap("rabbitmq4")
+    assert done.returncode == 1
+    assert done.stderr == (
+        "Missing: RabbitMQ 4.0 in .cache/rabbitmq4. Unpack it there as root with: tools/install-rabbitmq4\n"
+    )
+
+
+UNPACKING = """
+    echo "debootstrap $*" >>"$CALLS"
+    for last; do case "$last" in *.part) folder=$last ;; *.fetched) : ;; esac; done
+    mkdir -p "$folder/usr/share/doc" "$folder/var/cache/apt/archives"
+    if [ -e "$MACHINE/broken" ]; then echo "E: cut off"; exit 1; fi
+    touch "$folder/usr/whole"
+"""
+
+
+@pytest.fixture
+def unpacking(machine: Machine) -> Machine:
+    """One with a debootstrap that makes next to nothing, and an apt that fetches from two places."""
+    machine.put("bin/debootstrap", UNPACKING)
+    machine.put("bin/unshare", 'shift; exec "$@"')
+    machine.put(
+        "bin/apt-get",
+        """
+        echo "apt-get $1" >>"$CALLS"
+        printf '%s\n' 'Debian-Security http://a.example/security/' 'Debian http://a.example/debian/' 'X http://x.example/'
+        """,
+    )
+    keyrings = machine.folder / "root/usr/share/keyrings"
+    keyrings.mkdir(parents=True)
+    (keyrings / "debian-archive-keyring.gpg").touch()
+    return machine
+
+
+def unpack(machine: Machine) -> int:
+    environment = {
+        "PATH": str(machine.folder / "bin"),
+        "MACHINE": str(machine.folder),
+        "SYSTEM_ROOT": str(machine.folder / "root"),
+        "CALLS": str(machine.folder / "calls"),
+    }
+    script = [machine.clone / "tools/install-rabbitmq4"]
+    return subprocess.run(script, env=environment, capture_output=True, check=False, timeout=30).returncode
+
+
+def test_what_was_cut_off_is_no_rabbitmq_4_and_the_next_run_makes_one(unpacking: Machine) -> None:
+    made = unpacking.clone / ".cache/rabbitmq4"
+    (unpacking.folder / "broken").touch()
+    assert unpack(unpacking) != 0
+    assert not made.exists()
+    (unpacking.folder / "broken").unlink()
+    assert unpack(unpacking) == 0
+    assert (made / "usr/whole").exists()
+    assert [path.name for path in made.parent.iterdir()] == ["rabbitmq4"]
+    calls = len(unpacking.calls)
+    assert unpack(unpacking) == 0
+    assert len(unpacking.calls) == calls
+
+
+def test_debian_is_fetched_from_where_apt_fetches_it(unpacking: Machine) -> None:
+    assert unpack(unpacking) == 0
+    (call,) = (call for call in unpacking.calls if call.startswith("debootstrap"))
+    assert call.endswith("rabbitmq4.part http://a.example/debian")
+    assert " trixie " in call
+
+
+def test_where_apt_knows_no_debian_debootstrap_chooses(unpacking: Machine) -> None:
+    unpacking.put("bin/apt-get", "echo Ubuntu http://u.example/ubuntu")
+    assert unpack(unpacking) == 0
+    (call,) = (call for call in unpacking.calls if call.startswith("debootstrap"))
+    assert call.endswith("rabbitmq4.part")
+
+
+def test_debootstrap_is_installed_where_it_is_missing(unpacking: Machine) -> None:
+    (unpacking.folder / "root/usr/share/keyrings/debian-archive-keyring.gpg").unlink()
+    unpacking.has("apt-get")
+    assert unpack(unpacking) == 0
+    assert (unpacking.folder / "debian-archive-keyring-installed").exists()
