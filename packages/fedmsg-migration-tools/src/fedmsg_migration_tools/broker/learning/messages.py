@@ -190,7 +190,7 @@ def _members(listed: bytes) -> list[bytes]:
     except (msgspec.MsgspecError, ValueError, RecursionError):
         values = canonical.loads(listed)
     if not isinstance(values, list):
-        raise ValueError("it is neither an object nor a list")
+        raise ValueError("it is neither an object nor a list")  # noqa: TRY004 - of the file, not of the program
     return [canonical.dumps(value) for value in values]
 
 

@@ -187,7 +187,7 @@ def services(certnames: Mapping[str, str]) -> dict[str, str]:
 
 
 def service_of(cn: str, known: Mapping[str, str]) -> str:
-    """The service that a host's certificate is for; guessed where ``known`` does not say: what is before the first ``-``."""
+    """The service that a host's certificate is for: as ``known`` says, or guessed: what is before the first ``-``."""
     return known.get(cn) or cn.partition("-")[0] or cn
 
 

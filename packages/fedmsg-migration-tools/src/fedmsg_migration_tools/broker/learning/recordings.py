@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Files with messages, read a line at a time; and what could not be read of them. What a line says is in ``messages``."""
+"""Files with messages, read a line at a time, and what could not be read of them. What a line says: ``messages``."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ class Way(NamedTuple):
 
 @dataclass(slots=True)
 class Tally:
-    """How often, from when to when (seconds since the epoch, as the messages say), an example's id, and by which proof."""
+    """How often, from when to when (seconds since the epoch, as the messages say), an example's id, by which proofs."""
 
     count: int = 0
     first: float | None = None
