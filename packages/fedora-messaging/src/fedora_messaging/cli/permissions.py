@@ -2,8 +2,9 @@
 """What the user of a connection may do on the broker, for ``doctor``: found out without doing it.
 
 Each probe asks for the real thing, under its real name, with one value that the broker does not accept. RabbitMQ
-looks at permissions first and at values afterwards (seen on 3.10.8: 403 without permission). So a probe creates
-nothing, and no message is routed. Most leave a line in the broker's log, though.
+looks at permissions first and at values afterwards (seen on 3.10.8 and 4.0.5: 403 without permission). So a probe
+creates nothing. Most leave a line in the broker's log, though. Messages are the exception: 4.0 looks at their values
+before their topic, so that one is published in a transaction, which is taken back: nothing is routed.
 
 =============  ============================================================================  =====================
 permission     asked for with                                                                granted if answered by
@@ -11,7 +12,7 @@ permission     asked for with                                                   
 declare        queue.declare, ``x-expires`` -1; exchange.declare, ``alternate-exchange`` 1   406
 bind           queue.unbind, with an argument that no binding has: the same permissions      no error
 consume        basic.consume, ``x-priority`` not a number                                    406; 404: no such queue
-publish        basic.publish, ``expiration`` not a number, somebody else's ``user_id``       406
+publish        tx.select, basic.publish, tx.rollback                                         no error
 =============  ============================================================================  =====================
 """
 
@@ -199,10 +200,6 @@ async def _publish(prober: Prober, conf: Mapping[str, Any], topic: str | None) -
     refused = await prober.refusal_of(message)
     what = f"topic {message.topic!r} to the exchange {exchange}"
     if refused is None:
-        return fail(
-            "publish", f"{what}: the broker took a message that it should have refused", "is it RabbitMQ?"
-        )
-    if refused.code == PRECONDITION:
         return ok("publish", f"this user may publish {what}")
     if refused.code == NOT_FOUND and exchange in conf["exchanges"]:
         return note(
@@ -227,10 +224,8 @@ def _may_not_publish(refused: ChannelClosed, message: Outgoing, topic: str | Non
 
 
 def _probe(exchange: str, topic: str) -> Outgoing:
-    """A message that no broker accepts. Two faults, in case the user may impersonate others."""
     from ..message import Message  # noqa: PLC0415 - only when a command runs
 
     message = Message(topic=topic, body={"doctor": "this message must not be delivered"})
-    properties = message._properties  # noqa: SLF001 - our own class
-    properties.expiration, properties.user_id = "none", f"nobody-{secrets.token_hex(4)}"
-    return Outgoing(exchange, message._encoded_routing_key, properties, message._encoded_body)  # noqa: SLF001
+    body = message._encoded_body  # noqa: SLF001 - our own class
+    return Outgoing(exchange, message._encoded_routing_key, message._properties, body)  # noqa: SLF001

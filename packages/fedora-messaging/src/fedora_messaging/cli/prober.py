@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 from ..exceptions import ConnectionException
 from ..transports import for_address
-from ..transports.base import ChannelClosed, ChannelEvents, ConnectionEvents, Outgoing
+from ..transports.base import ChannelClosed, ChannelEvents, ConnectionEvents
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from ..transports.base import Address, Channel, Connection
+    from ..transports.base import Address, Channel, Connection, Outgoing
 
     Attempt = Callable[[Channel], Awaitable[object]]
 
@@ -27,7 +27,6 @@ class Prober(ConnectionEvents):
         self._address = address
         self._connection: Connection | None = None
         self._blocked = ""
-        self._waiting: _Answer | None = None
 
     async def connect(self) -> Connection:
         """The connection. Raises ``ConnectionException``, ``ConfigurationException``."""
@@ -43,25 +42,10 @@ class Prober(ConnectionEvents):
 
     async def refusal(self, attempt: Attempt) -> ChannelClosed | None:
         """What the broker says to the attempt; None when it lets it be. Raises ``ConnectionException``."""
-        return await self._answer(attempt, ChannelEvents(), confirms=False)
-
-    async def refusal_of(self, message: Outgoing) -> ChannelClosed | None:
-        """What the broker says to the message; None when it takes it."""
-        answer = self._waiting = _Answer()
-
-        async def publish(channel: Channel) -> None:
-            channel.publish(message)
-            await answer.arrived
-
-        return await self._answer(publish, answer, confirms=True)
-
-    async def _answer(
-        self, attempt: Attempt, events: ChannelEvents, *, confirms: bool
-    ) -> ChannelClosed | None:
         connection = await self.connect()
         try:
             async with asyncio.timeout(SECONDS):
-                channel = await connection.channel(events, confirms=confirms)
+                channel = await connection.channel(ChannelEvents())
                 await attempt(channel)
                 await channel.close()
         except ChannelClosed as refusal:
@@ -72,33 +56,15 @@ class Prober(ConnectionEvents):
             raise ConnectionException(reason=f"no answer within {SECONDS:g} s; {reason}") from error
         return None
 
+    async def refusal_of(self, message: Outgoing) -> ChannelClosed | None:
+        """What the broker says to the message; None when it would take it."""
+        return await self.refusal(lambda channel: channel.rehearse(message))
+
     def lost(self, error: ConnectionException) -> None:
         """The probe in hand raises it; the next one connects again."""
+        del error
         self._connection = None
-        if self._waiting is not None:
-            self._waiting.fail(error)
 
     def blocked(self, reason: str) -> None:
         """Remember why the broker does not answer."""
         self._blocked = reason
-
-
-class _Answer(ChannelEvents):
-    """What became of the one message of a channel."""
-
-    def __init__(self) -> None:
-        self.arrived: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-    def confirmed(self, tag: int, multiple: bool) -> None:  # noqa: ARG002
-        if not self.arrived.done():
-            self.arrived.set_result(None)
-
-    refused = confirmed
-
-    def closed(self, error: ChannelClosed) -> None:
-        self.fail(error)
-
-    def fail(self, error: Exception) -> None:
-        """There will be no answer but this."""
-        if not self.arrived.done():
-            self.arrived.set_exception(error)

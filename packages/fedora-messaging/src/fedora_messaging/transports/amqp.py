@@ -16,7 +16,7 @@ from ..exceptions import ConnectionException, NoFreeChannels
 from .base import Address, ChannelClosed, ChannelEvents, ConnectionEvents, Outgoing, Returned
 from .failures import explain, is_unexplained, silence
 from .frames import publish
-from .parameters import parameters_of
+from .parameters import DAY, Settings
 from .refusal import heard
 from .shortcuts import Shortcuts
 from .sockets import dial, drop
@@ -47,27 +47,31 @@ class Transport:
 
     def __init__(self, address: Address) -> None:
         self.address = address
+        self._settings = Settings(address)
 
     async def connect(self, events: ConnectionEvents) -> Connection:
         """Open a connection: name, socket, TLS, authentication, virtual host.
 
-        Certificates are read anew each time, so renewed ones need no restart.
+        Certificates are read anew each time, so renewed ones need no restart, if the same transport is asked: it
+        goes on with those that it has read when the new ones cannot be used.
 
         Raises ``ConnectionException`` (with ``permanent``) when it cannot be opened, ``ConfigurationException``
         when a certificate or key file cannot be used.
         """
-        parameters, context = parameters_of(self.address)
+        parameters, context = self._settings.read()
         limit = parameters.stack_timeout or _HANDSHAKE
         try:
             sock = await dial(parameters)
             async with asyncio.timeout(limit):
-                return await _Opening(parameters, events).over(sock, context)
+                connection = await _Opening(parameters, events).over(sock, context)
         except TimeoutError as error:
             raise ConnectionException(reason=silence(limit, parameters)) from error
         except (OSError, UnicodeError, exceptions.AMQPError) as error:
             refusal = await heard(parameters, context) if context and is_unexplained(error) else None
             reason, permanent = explain(refusal or error, parameters)
             raise ConnectionException(reason=reason, permanent=permanent) from error
+        connection.each_day(self._settings.check)
+        return connection
 
 
 class _Opening:
@@ -117,6 +121,7 @@ class Connection:
         self._stream: Stream | None = None
         self.deaf = False  # the broker has blocked us, or not answered our goodbye to a channel
         self._closed = asyncio.get_running_loop().create_future()
+        self._daily: asyncio.TimerHandle | None = None
 
     def opened(self, stream: Stream) -> None:
         """The handshake is over."""
@@ -130,13 +135,26 @@ class Connection:
         events, self._events = self._events, None
         if not self._closed.done():
             self._closed.set_result(None)
+        if self._daily is not None:
+            self._daily.cancel()
         if events is not None:
             events.lost(self.failure(error))
+
+    def each_day(self, look: Callable[[], None]) -> None:
+        """Have a look, each day for as long as the connection is open."""
+
+        def again() -> None:
+            look()
+            self.each_day(look)
+
+        if not self._closed.done():
+            self._daily = asyncio.get_running_loop().call_later(DAY, again)
 
     def failure(self, error: Exception) -> ConnectionException:
         """What pika says, in this library's terms."""
         reason, permanent = explain(error, self._parameters)
-        return ConnectionException(reason=reason, permanent=permanent)
+        code = error.reply_code if isinstance(error, exceptions.ConnectionClosedByBroker) else None
+        return ConnectionException(reason=reason, permanent=permanent, code=code)
 
     def _on_blocked(self, _stream: object, method: Any) -> None:
         self.deaf = True
@@ -261,6 +279,11 @@ class Channel:
     def publish(self, message: Outgoing) -> None:
         if self._raw.is_open:
             self._owner.emit(publish(self._raw.channel_number, message, self._owner.body_limit))
+
+    async def rehearse(self, message: Outgoing) -> None:
+        await self.call(self._raw.tx_select)
+        self.publish(message)
+        await self.call(self._raw.tx_rollback)
 
     def flush(self) -> None:
         self._owner.flush()

@@ -130,6 +130,12 @@ class Channel(Protocol):
     def publish(self, message: Outgoing) -> None:
         """Send it. Tags of confirms count the calls on this channel from 1."""
 
+    async def rehearse(self, message: Outgoing) -> None:
+        """Publish in a transaction that is taken back: does the broker let us? Nothing is routed, whoever we are.
+
+        For a channel without confirms, on which nothing else is published.
+        """
+
     def flush(self) -> None:
         """Send now what was handed over; otherwise it goes at the end of this turn of the loop, in one piece."""
 

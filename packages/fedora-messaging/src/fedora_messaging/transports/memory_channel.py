@@ -141,6 +141,13 @@ class Channel:
             else:
                 self._take(self._published, message)
 
+    async def rehearse(self, message: Outgoing) -> None:
+        """Whether the message would be taken."""
+        with self._call():
+            self._check_allowed(message)
+            if message.exchange:
+                self._broker.state.exchange(message.exchange)
+
     def flush(self) -> None:
         """Nothing is kept back here."""
 
