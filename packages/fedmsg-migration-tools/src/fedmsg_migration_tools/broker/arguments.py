@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: MIT
-"""The keys of the operator's file as RabbitMQ's arguments, and back: names and units, for queues and upstreams. Pure."""
+"""The keys of the operator's file as RabbitMQ's arguments, and back: names and units. Pure."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import msgspec
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-__all__ = ["QUEUE", "TYPE", "UPSTREAM", "Argument", "from_keys", "to_keys"]
+__all__ = ["QUEUE", "TYPE", "UPSTREAM", "Argument", "fits", "from_keys", "to_keys"]
 
 #: The argument by which a queue gets its type; the file has a key of its own for it.
 TYPE = "x-queue-type"
@@ -77,22 +79,36 @@ def from_keys(struct: Any, table: Sequence[Argument]) -> dict[str, Any]:
     return {**struct.arguments, **given}
 
 
-def to_keys(arguments: Mapping[str, Any], table: Sequence[Argument]) -> tuple[dict[str, Any], dict[str, Any]]:
+def to_keys(
+    arguments: Mapping[str, Any], table: Sequence[Argument], allowed: Callable[[str, Any], bool]
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """Keys of the file that say the same, and the arguments that are left.
 
-    An argument stays one where a key could not give back exactly what is there.
+    An argument stays one where a key could not give back exactly what is there, or is not ``allowed(key, value)``.
     """
     keys, left = {}, dict(arguments)
     for argument in table:
         if argument.name not in left:
             continue
         value = argument.back(left[argument.name])
-        if value is None or value is False or not _same(argument.forth(value), left[argument.name]):
+        if value is None or value is False:
             continue
-        keys[argument.key] = value
-        del left[argument.name]
+        if _same(argument, value, left[argument.name]) and allowed(argument.key, value):
+            keys[argument.key] = value
+            del left[argument.name]
     return keys, left
 
 
-def _same(one: Any, other: Any) -> bool:
-    return type(one) is type(other) and bool(one == other)
+def _same(argument: Argument, value: Any, there: Any) -> bool:
+    made = argument.forth(value)
+    return type(made) is type(there) and bool(made == there)
+
+
+def fits(shape: type[msgspec.Struct], key: str, value: Any) -> bool:
+    """Whether a key of a Struct may have this value."""
+    kind = next(field.type for field in msgspec.structs.fields(shape) if field.name == key)
+    try:
+        msgspec.convert(value, kind)
+    except msgspec.ValidationError:
+        return False
+    return True

@@ -11,14 +11,13 @@ import json
 import os
 from typing import TYPE_CHECKING, Any
 
-from . import names
 from .arguments import TYPE
 from .desired import binding_key
-from .passwords import Secret, hashed
+from .passwords import hashed
 from .state import Key, Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from .state import Properties, State
 
@@ -36,44 +35,49 @@ def to_state(definitions: Mapping[str, Any]) -> State:
             host's description, tags and default queue type, has its default; :func:`vhost_properties` reads them
             from ``/api/vhosts``.
     """
-    return dict(_objects(definitions))
+    return {
+        key: properties
+        for section, read in _READERS.items()
+        for one in definitions.get(section, ())
+        for key, properties in read(one)
+    }
 
 
-def _objects(given: Mapping[str, Any]) -> Iterator[tuple[Key, Properties]]:
-    for one in given.get("vhosts", ()):
-        yield Key(Kind.VHOST, one["name"], one["name"]), vhost_properties(one)
-    for one in given.get("users", ()):
-        yield Key(Kind.USER, "", one["name"]), _user(one)
-    for one in given.get("exchanges", ()):
-        yield Key(Kind.EXCHANGE, one["vhost"], one["name"]), _exchange(one)
-    for one in given.get("queues", ()):
-        yield Key(Kind.QUEUE, one["vhost"], one["name"]), _queue(one)
-    for one in given.get("bindings", ()):
-        if one["source"]:  # the default exchange's are the queues' own
-            yield (
-                binding_key(
-                    one["vhost"],
-                    one["source"],
-                    one["destination_type"],
-                    one["destination"],
-                    one.get("routing_key", ""),
-                    one.get("arguments") or {},
-                ),
-                {},
-            )
-    for one in given.get("permissions", ()):
-        yield Key(Kind.PERMISSION, one["vhost"], one["user"]), _of(one, "configure", "write", "read")
-    for one in given.get("topic_permissions", ()):
-        key = Key(Kind.TOPIC_PERMISSION, one["vhost"], one["user"], (one["exchange"],))
-        yield key, _of(one, "write", "read")
-    for one in given.get("policies", ()):
-        yield Key(Kind.POLICY, one["vhost"], one["name"]), _policy(one)
-    for one in given.get("parameters", ()):
-        if one["component"] == _OPERATOR_POLICY:
-            yield Key(Kind.OPERATOR_POLICY, one["vhost"], one["name"]), _policy(one["value"])
-        else:
-            key = Key(Kind.PARAMETER, one["vhost"], one["name"], (one["component"],))
-            yield key, {"value": one["value"]}
+_Object = tuple[Key, "Properties"]
+
+
+def _vhost(item: _Item) -> Iterator[_Object]:
+    yield Key(Kind.VHOST, item["name"], item["name"]), vhost_properties(item)
+
+
+def _binding(item: _Item) -> Iterator[_Object]:
+    if item["source"]:  # the default exchange's are the queues' own
+        key = binding_key(
+            item["vhost"],
+            item["source"],
+            item["destination_type"],
+            item["destination"],
+            item.get("routing_key", ""),
+            item.get("arguments") or {},
+        )
+        yield key, {}
+
+
+def _permission(item: _Item) -> Iterator[_Object]:
+    yield Key(Kind.PERMISSION, item["vhost"], item["user"]), _of(item, "configure", "write", "read")
+
+
+def _topic_permission(item: _Item) -> Iterator[_Object]:
+    key = Key(Kind.TOPIC_PERMISSION, item["vhost"], item["user"], (item["exchange"],))
+    yield key, _of(item, "write", "read")
+
+
+def _parameter(item: _Item) -> Iterator[_Object]:
+    if item["component"] == _OPERATOR_POLICY:
+        yield Key(Kind.OPERATOR_POLICY, item["vhost"], item["name"]), _policy_properties(item["value"])
+    else:
+        key = Key(Kind.PARAMETER, item["vhost"], item["name"], (item["component"],))
+        yield key, {"value": item["value"]}
 
 
 def _of(item: _Item, *keys: str) -> Properties:
@@ -98,43 +102,69 @@ def _tags(given: Any) -> list[str]:
     )
 
 
-def _user(item: _Item) -> Properties:
-    return {
-        "password_hash": item.get("password_hash", ""),
-        "hashing_algorithm": item.get("hashing_algorithm") or "rabbit_password_hashing_sha256",
-        "tags": _tags(item.get("tags")),
-        "limits": dict(item.get("limits") or {}),
-    }
+def _user(item: _Item) -> Iterator[_Object]:
+    yield (
+        Key(Kind.USER, "", item["name"]),
+        {
+            "password_hash": item.get("password_hash", ""),
+            "hashing_algorithm": item.get("hashing_algorithm") or "rabbit_password_hashing_sha256",
+            "tags": _tags(item.get("tags")),
+            "limits": dict(item.get("limits") or {}),
+        },
+    )
 
 
-def _exchange(item: _Item) -> Properties:
-    return {
-        "type": item["type"],
-        "durable": item.get("durable", True),
-        "auto_delete": item.get("auto_delete", False),
-        "internal": item.get("internal", False),
-        "arguments": dict(item.get("arguments") or {}),
-    }
+def _exchange(item: _Item) -> Iterator[_Object]:
+    yield (
+        Key(Kind.EXCHANGE, item["vhost"], item["name"]),
+        {
+            "type": item["type"],
+            "durable": item.get("durable", True),
+            "auto_delete": item.get("auto_delete", False),
+            "internal": item.get("internal", False),
+            "arguments": dict(item.get("arguments") or {}),
+        },
+    )
 
 
-def _queue(item: _Item) -> Properties:
+def _queue(item: _Item) -> Iterator[_Object]:
     arguments = dict(item.get("arguments") or {})
     kind = arguments.pop(TYPE, None) or item.get("type") or "classic"
-    return {
-        "type": kind,
-        "durable": item.get("durable", True),
-        "auto_delete": item.get("auto_delete", False),
-        "arguments": arguments,
-    }
+    yield (
+        Key(Kind.QUEUE, item["vhost"], item["name"]),
+        {
+            "type": kind,
+            "durable": item.get("durable", True),
+            "auto_delete": item.get("auto_delete", False),
+            "arguments": arguments,
+        },
+    )
 
 
-def _policy(item: _Item) -> Properties:
+def _policy(item: _Item) -> Iterator[_Object]:
+    yield Key(Kind.POLICY, item["vhost"], item["name"]), _policy_properties(item)
+
+
+def _policy_properties(item: _Item) -> Properties:
     return {
         "pattern": item["pattern"],
         "apply-to": item.get("apply-to") or "all",
         "definition": dict(item["definition"]),
         "priority": item.get("priority", 0),
     }
+
+
+_READERS: dict[str, Callable[[_Item], Iterator[_Object]]] = {
+    "vhosts": _vhost,
+    "users": _user,
+    "exchanges": _exchange,
+    "queues": _queue,
+    "bindings": _binding,
+    "permissions": _permission,
+    "topic_permissions": _topic_permission,
+    "policies": _policy,
+    "parameters": _parameter,
+}
 
 
 # the way back
@@ -147,73 +177,59 @@ def of_state(state: State, salt: Callable[[], bytes] = lambda: os.urandom(4)) ->
         state: what is wanted. A password in clear is hashed.
         salt: makes four random bytes, for such a hash.
     """
-    found: dict[str, list[_Item]] = {name: [] for name in _SECTIONS.values()}
-    defaults = {
-        key.name: one.get("default_queue_type") for key, one in state.items() if key.kind is Kind.VHOST
-    }
+    found: dict[str, list[_Item]] = {section: [] for section, _ in _WRITERS.values()}
+    defaults = {key.name: one["default_queue_type"] for key, one in state.items() if key.kind is Kind.VHOST}
     for key in sorted(state):
-        item = _item(key, state[key], defaults, salt)
-        found[_SECTIONS[key.kind]].append(item)
+        made = dict(state[key])
+        if key.kind is Kind.USER and "password" in made:
+            made["password_hash"] = hashed(made.pop("password"), salt(), made["hashing_algorithm"])
+        if key.kind is Kind.QUEUE:
+            made = _with_type(made, defaults.get(key.vhost, "classic"))
+        section, write = _WRITERS[key.kind]
+        found[section].append(write(key, made))
     return found
 
 
-_SECTIONS = {
-    Kind.USER: "users",
-    Kind.VHOST: "vhosts",
-    Kind.PERMISSION: "permissions",
-    Kind.TOPIC_PERMISSION: "topic_permissions",
-    Kind.PARAMETER: "parameters",
-    Kind.OPERATOR_POLICY: "parameters",
-    Kind.POLICY: "policies",
-    Kind.QUEUE: "queues",
-    Kind.EXCHANGE: "exchanges",
-    Kind.BINDING: "bindings",
-}
-
-
-def _item(key: Key, properties: Properties, defaults: Mapping[str, Any], salt: Callable[[], bytes]) -> _Item:
-    made = dict(properties)
-    if key.kind is Kind.USER:
-        return {"name": key.name, **_credentials(made, salt)}
-    if key.kind is Kind.VHOST:
-        return {"name": key.name, **made, "metadata": made}
-    if key.kind is Kind.QUEUE:
-        return _place(key) | _queue_item(made, defaults.get(key.vhost))
-    if key.kind is Kind.BINDING:
-        source, kind, topic, given = key.more
-        return {
-            "vhost": key.vhost,
-            "source": source,
-            "destination": key.name,
-            "destination_type": kind,
-            "routing_key": topic,
-            "arguments": json.loads(given),
-        }
-    if key.kind is Kind.PERMISSION:
-        return {"user": key.name, "vhost": key.vhost, **made}
-    if key.kind is Kind.TOPIC_PERMISSION:
-        return {"user": key.name, "vhost": key.vhost, "exchange": key.more[0], **made}
-    if key.kind is Kind.OPERATOR_POLICY:
-        return {**_place(key), "component": _OPERATOR_POLICY, "value": made}
-    if key.kind is Kind.PARAMETER:
-        return {**_place(key), "component": key.more[0], "value": made["value"]}
-    return _place(key) | made
-
-
-def _place(key: Key) -> _Item:
-    return {"name": key.name, "vhost": key.vhost}
-
-
-def _credentials(made: _Item, salt: Callable[[], bytes]) -> _Item:
-    password = made.pop("password", None)
-    if password is not None:
-        made["password_hash"] = hashed(password, salt(), made["hashing_algorithm"])
-    return made
-
-
-def _queue_item(made: _Item, default: Any) -> _Item:
-    """With its type as the argument that both versions know; left out where it is the default anyway."""
+def _with_type(made: _Item, default: str) -> _Item:
+    """A queue with its type as the argument that both versions know; left out where it is the default anyway."""
     kind = made.pop("type")
-    if kind != "classic" or default not in {None, "classic"}:
+    if kind != "classic" or default != "classic":
         made["arguments"] = {**made["arguments"], TYPE: kind}
     return made
+
+
+def _of_binding(key: Key, _: _Item) -> _Item:
+    source, kind, topic, given = key.more
+    return {
+        "vhost": key.vhost,
+        "source": source,
+        "destination": key.name,
+        "destination_type": kind,
+        "routing_key": topic,
+        "arguments": json.loads(given),
+    }
+
+
+def _named(key: Key, made: _Item) -> _Item:
+    return {"name": key.name, "vhost": key.vhost, **made}
+
+
+#: Kind → where it stands in definitions, and what stands there.
+_WRITERS: dict[Kind, tuple[str, Callable[[Key, _Item], _Item]]] = {
+    Kind.USER: ("users", lambda key, made: {"name": key.name, **made}),
+    Kind.VHOST: ("vhosts", lambda key, made: {"name": key.name, **made, "metadata": made}),
+    Kind.PERMISSION: ("permissions", lambda key, made: {"user": key.name, "vhost": key.vhost, **made}),
+    Kind.TOPIC_PERMISSION: (
+        "topic_permissions",
+        lambda key, made: {"user": key.name, "vhost": key.vhost, "exchange": key.more[0], **made},
+    ),
+    Kind.PARAMETER: ("parameters", lambda key, made: _named(key, {"component": key.more[0], **made})),
+    Kind.OPERATOR_POLICY: (
+        "parameters",
+        lambda key, made: _named(key, {"component": _OPERATOR_POLICY, "value": made}),
+    ),
+    Kind.POLICY: ("policies", _named),
+    Kind.QUEUE: ("queues", _named),
+    Kind.EXCHANGE: ("exchanges", _named),
+    Kind.BINDING: ("bindings", _of_binding),
+}

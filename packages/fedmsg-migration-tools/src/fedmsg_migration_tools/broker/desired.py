@@ -7,6 +7,7 @@ Whether the file makes sense has been looked at in :mod:`.file`.
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import arguments, expressions, names
@@ -35,7 +36,6 @@ LIMITS = ("vhost-limits", "limits")
 #: RabbitMQ's component for the upstreams of a federation.
 UPSTREAMS = "federation-upstream"
 
-_FROM = {"_env": False, "_file": True}
 _Object = tuple[Key, Properties]
 
 
@@ -51,7 +51,7 @@ def desired(bus: Bus, secrets: Secrets) -> State:
     for name, user in bus.users.items():
         found[Key(Kind.USER, "", name)] = _user(name, user, secrets)
     for name, vhost in bus.vhosts.items():
-        found.update(_vhost(name, vhost, bus, secrets))
+        found.update(_vhost(name, vhost, secrets))
     return found
 
 
@@ -71,7 +71,7 @@ def _user(name: str, user: User, secrets: Secrets) -> Properties:
     return properties
 
 
-def _vhost(name: str, vhost: Vhost, bus: Bus, secrets: Secrets) -> Iterator[_Object]:
+def _vhost(name: str, vhost: Vhost, secrets: Secrets) -> Iterator[_Object]:
     yield (
         Key(Kind.VHOST, name, name),
         {
@@ -221,8 +221,6 @@ def _resolved(name: str, value: Any, secrets: Secrets) -> Any:
         if ending is None:
             result[key] = one
         else:
-            from pathlib import Path  # noqa: PLC0415
-
             file = Path(one) if ending == "uri_file" else None
             secret = secrets.read(file, None if file else one, f"parameter {name}")
             result[key.removesuffix(ending) + "uri"] = _several(secret)

@@ -16,7 +16,10 @@ The meaning of the patterns is that of :mod:`fedora_messaging.topics`.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
 
 __all__ = [
     "ALL",

@@ -8,6 +8,7 @@ says of another, which is :mod:`.rules`.
 from __future__ import annotations
 
 from pathlib import Path
+from types import UnionType
 from typing import TYPE_CHECKING, Any, get_args, get_origin
 
 import msgspec
@@ -22,7 +23,9 @@ from .places import at
 from .shape import Bus
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    _Hook = Callable[[type, Any], Any]
 
 __all__ = ["BadFile", "check", "read"]
 
@@ -70,69 +73,55 @@ def check(tables: Mapping[str, Any], folder: Path | None = None) -> Bus:
     Raises:
         BadFile: they have mistakes.
     """
-    problems: list[str] = []
-    _fit(dict(tables), Bus, "", _paths(folder or Path()), problems)
-    if problems:
-        raise BadFile(problems)
-    bus: Bus = fit(tables, Bus, "", _paths(folder or Path()))
-    problems = list(rules.broken(bus))
+    hook = _paths(folder or Path())
+    problems = list(_misfits(dict(tables), Bus, "", hook))
+    if not problems:
+        bus: Bus = fit(tables, Bus, "", hook)
+        problems = list(rules.broken(bus))
     if problems:
         raise BadFile(problems)
     return bus
 
 
-def _fit(value: Any, shape: Any, place: str, hook: Callable[[type, Any], Any], problems: list[str]) -> None:
-    """See that a table fits, and each table in it on its own: msgspec stops at the first, and names no keys of ours."""
-    if not isinstance(value, dict) or not _is_struct(shape):
-        _try(value, shape, place, hook, problems)
-        return
-    own = dict(value)
-    for field in msgspec.structs.fields(shape):
-        if not isinstance(inner := value.get(field.encode_name), dict | list):
-            continue
-        if _is_struct(field.type):
-            parts = [(inner, at(place, field.name))]
-        elif get_origin(field.type) is dict and isinstance(inner, dict) and _is_struct(_last(field.type)):
-            parts = [(one, at(place, field.name, name)) for name, one in inner.items()]
-            _try(
-                dict.fromkeys(inner, {}), dict[_first(field.type), Any], at(place, field.name), hook, problems
-            )
-        elif _is_struct(_first(field.type)) and isinstance(inner, list):
-            parts = [(one, f"{at(place, field.name)}[{number}]") for number, one in enumerate(inner)]
-        else:
-            continue
-        del own[field.encode_name]
-        kind = field.type if _is_struct(field.type) else _inner(field.type)
-        for one, where in parts:
-            _fit(one, kind, where, hook, problems)
-    _try(own, shape, place, hook, problems)
-
-
-def _try(value: Any, shape: Any, place: str, hook: Callable[[type, Any], Any], problems: list[str]) -> None:
+def _misfits(value: Any, kind: Any, place: str, hook: _Hook) -> Iterator[str]:
+    """What does not fit. Each table is tried on its own: msgspec stops at the first, and does not know our names."""
+    struct = _struct(kind)
+    if struct is not None and isinstance(value, dict):
+        value = dict(value)
+        for field in msgspec.structs.fields(struct):
+            parts = _parts(value.get(field.encode_name), field.type, at(place, field.encode_name))
+            if parts is not None:
+                del value[field.encode_name]
+                for one, its_kind, where in parts:
+                    yield from _misfits(one, its_kind, where, hook)
     try:
-        fit(value, shape, place, hook)
+        fit(value, kind, place, hook)
     except ConfigurationException as exc:
-        problems.append(exc.message)
+        yield exc.message
 
 
-def _is_struct(kind: Any) -> bool:
-    return isinstance(kind, type) and issubclass(kind, msgspec.Struct)
+def _parts(value: Any, kind: Any, place: str) -> list[tuple[Any, Any, str]] | None:
+    """The tables of which a value is made, each with its type and place; None if it is one piece."""
+    if isinstance(value, dict):
+        if _struct(kind) is not None:
+            return [(value, kind, place)]
+        if get_origin(kind) is dict:
+            of_keys, of_values = get_args(kind)
+            keys = [(key, of_keys, f"the key {at(place, key)}") for key in value]
+            return keys + [(one, of_values, at(place, key)) for key, one in value.items()]
+    if isinstance(value, list) and get_args(kind) and _struct(get_args(kind)[0]) is not None:
+        return [(one, get_args(kind)[0], f"{place}[{number}]") for number, one in enumerate(value)]
+    return None
 
 
-def _first(kind: Any) -> Any:
-    return next(iter(get_args(kind)), None)
+def _struct(kind: Any) -> type[msgspec.Struct] | None:
+    """The Struct that a type is, or may be; not one that it only contains."""
+    kinds = (kind,) if get_origin(kind) is None else get_args(kind) if get_origin(kind) is UnionType else ()
+    return next((one for one in kinds if isinstance(one, type) and issubclass(one, msgspec.Struct)), None)
 
 
-def _last(kind: Any) -> Any:
-    return get_args(kind)[-1]
-
-
-def _inner(kind: Any) -> Any:
-    return _last(kind) if get_origin(kind) is dict else _first(kind)
-
-
-def _paths(folder: Path) -> Callable[[type, Any], Any]:
-    def hook(wanted: type, value: Any) -> Any:
+def _paths(folder: Path) -> _Hook:
+    def hook(_wanted: type, value: Any) -> Any:
         if not isinstance(value, str):
             raise TypeError(f"Expected `str`, got `{_KINDS.get(type(value), 'object')}`")
         if not value:

@@ -13,13 +13,13 @@ import hashlib
 import hmac
 import os
 import stat
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..exceptions import ToolsError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
 __all__ = ["ALGORITHMS", "Secret", "Secrets", "hashed", "same_password", "size_of_hash"]
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from .shape import Binding, Bus, Exchange, Grants, Policy, Queue, Upstream, User, Vhost
 
-__all__ = ["broken"]
+__all__ = ["broken", "suits"]
 
 LONGEST = 255  # bytes of a short string, AMQP 0.9.1, 4.2.5.3
 
@@ -158,16 +158,25 @@ def _queue(name: str, queue: Queue, exchanges: _Known) -> Iterator[str]:
     for key in _NOT_FOR[queue.type]:
         if getattr(queue, key) not in {None, False}:
             yield f"{key} is not for a {queue.type} queue"
-    if arguments.TYPE in queue.arguments:
-        yield f"the argument {arguments.TYPE} is said by the key type"
-    for argument in arguments.QUEUE:
-        if getattr(queue, argument.key) not in {None, False}:
-            yield from _twice(argument.key, argument.name, queue.arguments)
+    yield from _queue_arguments(queue)
     if queue.dead_letter_exchange:
         yield from _unknown("exchange", queue.dead_letter_exchange, exchanges)
     if queue.dead_letter_topic is not None:
         yield from _too_long("dead_letter_topic", queue.dead_letter_topic)
     yield from _bound(queue.bindings, exchanges)
+
+
+def suits(key: str, kind: str) -> bool:
+    """Whether a key may be said of a queue of this type."""
+    return key not in _NOT_FOR.get(kind, ())
+
+
+def _queue_arguments(queue: Queue) -> Iterator[str]:
+    if arguments.TYPE in queue.arguments:
+        yield f"the argument {arguments.TYPE} is said by the key type"
+    for argument in arguments.QUEUE:
+        if getattr(queue, argument.key) not in {None, False}:
+            yield from _twice(argument.key, argument.name, queue.arguments)
 
 
 def _twice(key: str, name: str, given: Mapping[str, object]) -> Iterator[str]:
