@@ -20,7 +20,7 @@ from .transports import for_address
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from .transports.base import Address, Connection, ConnectionEvents
+    from .transports.base import Address, Connection, ConnectionEvents, Transport
 
 _log = logging.getLogger(__name__)
 
@@ -38,6 +38,7 @@ class Dialer:
 
     def __init__(self, addresses: Sequence[Address], purpose: str) -> None:
         self._addresses = list(addresses)
+        self._transports: dict[int, Transport] = {}  # by place in the list; each remembers what worked
         self._purpose = purpose
         self._next = 0
         self._down_since: float | None = None
@@ -79,11 +80,11 @@ class Dialer:
         """The URL's ``connection_attempts``: rounds before the first connection is given up."""
         return max(1, int(self._option("connection_attempts", 1) or 1))
 
-    def lost(self, error: ConnectionException) -> None:
-        """The connection broke: the outage begins."""
+    def lost(self, error: ConnectionException, *, settled: bool = False) -> None:
+        """The connection broke: the outage begins. ``settled``: it will not break for the same reason again."""
         self.last_error = error
         self._down_since = time.monotonic()
-        if self._down_since - self._up_since >= LASTING:
+        if settled or self._down_since - self._up_since >= LASTING:
             self._fleeting = None
         elif self._fleeting is None:
             self._fleeting = delays(limit=_FLEETING)
@@ -93,10 +94,13 @@ class Dialer:
         """One attempt a host: the connection, or None and whether every host refuses for good."""
         permanent = True
         for _ in self._addresses:
-            address = self._addresses[self._next % len(self._addresses)]
+            place = self._next % len(self._addresses)
+            address = self._addresses[place]
             self._next += 1
             try:
-                connection = await for_address(address).connect(events)
+                if place not in self._transports:
+                    self._transports[place] = for_address(address)
+                connection = await self._transports[place].connect(events)
             except ConnectionException as error:
                 self.last_error = error
                 permanent = permanent and error.permanent

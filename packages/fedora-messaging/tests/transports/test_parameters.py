@@ -3,6 +3,7 @@
 
 import ssl
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from pika.credentials import ExternalCredentials
 
 from fedora_messaging.exceptions import ConfigurationException
 from fedora_messaging.transports.base import Address
-from fedora_messaging.transports.parameters import parameters_of
+from fedora_messaging.transports.parameters import Settings, parameters_of
 
 Blamed = Callable[..., str]
 
@@ -161,3 +162,51 @@ def test_a_parameter_of_the_url(query: str, words: str) -> None:
 def test_client_properties_reach_the_broker() -> None:
     parameters, _ = parameters_of(Address("amqp://localhost/", client_properties={"app": "shop"}))
     assert parameters.client_properties == {"app": "shop"}
+
+
+def lasting(folder: Path, days: float, of: float) -> Settings:
+    """Settings with a certificate that ends in so many days, after a life of so many; read once."""
+    ca = trustme.CA()
+    end = datetime.now(UTC) + timedelta(days=days, minutes=1)
+    own = ca.issue_cert("own@example.org", not_before=end - timedelta(days=of), not_after=end)
+    own.private_key_and_cert_chain_pem.write_to_path(folder / "own-both.pem")
+    settings = Settings(Address("amqps://localhost/", {"certfile": str(folder / "own-both.pem")}))
+    settings.read()
+    return settings
+
+
+@pytest.mark.parametrize(
+    ("days", "of", "said"),
+    [
+        (100, 365, None),
+        (14, 365, None),
+        (13, 365, "ends on"),
+        (0, 365, "ends on"),
+        (-1, 365, "ended on"),
+        (1, 2, None),
+        (0.4, 2, "ends on"),
+    ],
+)
+def test_the_end_of_our_certificate_is_said_in_time_and_once_a_day(
+    folder: Path, caplog: pytest.LogCaptureFixture, days: float, of: float, said: str | None
+) -> None:
+    settings = lasting(folder, days, of)
+    settings.read()
+    settings.check()
+    assert len(caplog.messages) == (said is not None)
+    if said:
+        assert (
+            f"{folder}/own-both.pem {said} {datetime.now(UTC) + timedelta(days=days):%Y-%m-%d}" in caplog.text
+        )
+
+
+def test_a_renewed_certificate_is_not_warned_of(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    settings = lasting(folder, 20, 30)
+    lasting(folder, 1, 365)
+    assert len(caplog.messages) == 1
+    settings.check()
+    assert len(caplog.messages) == 2
+    caplog.clear()
+    settings = lasting(folder, 100, 365)
+    settings.check()
+    assert caplog.messages == []

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -173,7 +174,7 @@ def test_renewed_files_are_used_at_the_next_connection(secure: Any, own: Any) ->
     asyncio.run(scenario())
 
 
-def test_a_half_renewed_pair_of_files_is_waited_for(
+def test_a_half_renewed_pair_of_files_leaves_the_former_in_use(
     secure: Any, own: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def scenario() -> None:
@@ -181,19 +182,78 @@ def test_a_half_renewed_pair_of_files_is_waited_for(
             await session.publish(numbered(1))
             await arrives(1, deliveries)
             own("bob", "pem")
-            break_connections(secure)
-            publishing = asyncio.create_task(session.publish(numbered(2)))
-            await eventually(lambda: secure.logins() == [])
-            await asyncio.sleep(1)  # some attempts
-            assert not publishing.done()
+            for number in (2, 3):
+                break_connections(secure)
+                await session.publish(numbered(number))
+                await arrives(number, deliveries)
+                await eventually(lambda: secure.logins() == [("alice", EXTERNAL)] * 2)
             own("bob", "key")
-            await publishing
-            await arrives(2, deliveries)
+            break_connections(secure)
+            await session.publish(numbered(4))
+            await arrives(4, deliveries)
             await eventually(lambda: secure.logins() == [("bob", EXTERNAL)] * 2)
 
     asyncio.run(scenario())
-    assert caplog.text.count("Lost the connection for") == 2
-    assert caplog.text.count("again for") == 2
+    complaints = [record.getMessage() for record in caplog.records if "going on with" in record.getMessage()]
+    assert len(complaints) == 2  # one for each connection, not for each attempt
+    assert "own.key is not the key of the certificate" in complaints[0]
+
+
+def broken(path: Path, how: str) -> None:
+    """What one may find while somebody writes the file: half of it, nothing in it, no file."""
+    if how == "half":
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    elif how == "empty":
+        path.write_bytes(b"")
+    else:
+        path.unlink()
+
+
+@pytest.mark.parametrize("how", ["half", "empty", "missing"])
+@pytest.mark.parametrize("kind", ["pem", "key"])
+def test_a_file_that_is_being_written_leaves_the_former_in_use(
+    secure: Any, own: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture, how: str, kind: str
+) -> None:
+    async def scenario() -> None:
+        async with Session(settings(secure, own("alice"))) as session:
+            await session.publish(numbered(1))
+            broken(tmp_path / f"own.{kind}", how)
+            break_connections(secure)
+            await session.publish(numbered(2))
+            await eventually(lambda: secure.logins() == [("alice", EXTERNAL)])
+            own("bob")
+            break_connections(secure)
+            await session.publish(numbered(3))
+            await eventually(lambda: secure.logins() == [("bob", EXTERNAL)])
+
+    asyncio.run(scenario())
+    assert caplog.text.count("going on with the files as they were before") == 1
+
+
+def test_a_connection_outlives_its_certificate_and_the_log_says_so(
+    secure: Any, own: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """RabbitMQ looks at a certificate as the connection begins, and not again."""
+
+    async def scenario() -> None:
+        end = datetime.now(UTC) + timedelta(seconds=4)
+        secure.issue("alice", "brief", not_before=end - timedelta(days=9), not_after=end)
+        async with Session(settings(secure, own("brief"))) as session:
+            await session.publish(numbered(1))
+            await asyncio.sleep((end - datetime.now(UTC)).total_seconds() + 2)
+            await session.publish(numbered(2))
+            assert session_connections(caplog) == 1
+            break_connections(secure)
+            with pytest.raises(PublishTimeout, match="refused our certificate .certificate expired"):
+                await session.publish(numbered(3), timeout=2)
+
+    with caplog.at_level("INFO"):
+        asyncio.run(scenario())
+    assert caplog.text.count("own.pem ends on") == 1
+
+
+def session_connections(caplog: pytest.LogCaptureFixture) -> int:
+    return sum("Connected to" in record.getMessage() for record in caplog.records)
 
 
 def test_a_certificate_that_expires_ends_nothing_before_the_next_connection(secure: Any, own: Any) -> None:

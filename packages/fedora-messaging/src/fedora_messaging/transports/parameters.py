@@ -1,10 +1,16 @@
 # SPDX-License-Identifier: MIT
-"""What an address means for AMQP: pika's parameters, and the TLS context with our certificate. Reads files only."""
+"""What an address means for AMQP: pika's parameters, and the TLS context with our certificate. Reads files only.
+
+The files are read anew for each connection, so renewed ones need no restart.
+"""
 
 from __future__ import annotations
 
+import logging
 import re
 import ssl
+import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,15 +18,78 @@ from pika import URLParameters
 from pika.credentials import ExternalCredentials
 
 from ..exceptions import ConfigurationException
+from .certificates import Certificate, of_file
 
 if TYPE_CHECKING:
     from .base import Address
+
+_log = logging.getLogger(__name__)
+
+DAY = 86400.0  # seconds
+_SOON = 14  # days before its end that our certificate is spoken of; of a short-lived one its last quarter
 
 
 class Parameters(URLParameters):  # type: ignore[misc] # pika's class is untyped here
     """Pika's settings for a URL. ``certificate`` is the path of the one that we show, None without TLS or without."""
 
     certificate: str | None = None
+
+
+class Settings:
+    """The settings of one address, for one connection after the other.
+
+    Files that cannot be used, such as those that are being replaced just then, are not the end of what worked: the
+    ones read before stay in use, with a line in the log, and the next connection looks again.
+    """
+
+    def __init__(self, address: Address) -> None:
+        self._address = address
+        self._last: tuple[Parameters, ssl.SSLContext | None] | None = None
+        self._complaint: str | None = None
+        self._warned = float("-inf")
+
+    def read(self) -> tuple[Parameters, ssl.SSLContext | None]:
+        """As :func:`parameters_of`, which it raises the errors of until it has worked once."""
+        try:
+            self._last = parameters_of(self._address)
+            self._complaint = None
+        except ConfigurationException as error:
+            if self._last is None:
+                raise
+            if error.message != self._complaint:
+                self._complaint = error.message
+                _log.warning("%s; going on with the files as they were before", error.message)
+        self.check()
+        return self._last
+
+    def check(self) -> None:
+        """Say, at most once a day, that our certificate on disk will soon end or has ended.
+
+        The broker looks at a certificate when a connection begins and never again: the one that is open stays open
+        beyond the end, and the next one is refused. So there is time, and nobody would notice before.
+        """
+        path = self._last[0].certificate if self._last else None
+        now = datetime.now(UTC)
+        if path is None or time.monotonic() - self._warned < DAY - 60:
+            return
+        try:
+            certificate = of_file(path)
+        except (OSError, ValueError):
+            return  # read() has its say about such files
+        if _soon(certificate, now):
+            self._warned = time.monotonic()
+            how = "ended" if certificate.not_after <= now else "ends"
+            _log.warning(
+                "tls.certfile: the certificate %s %s on %s: renew it, the broker lets nobody in with it afterwards",
+                path,
+                how,
+                certificate.not_after.strftime("%Y-%m-%d %H:%M UTC"),
+            )
+
+
+def _soon(certificate: Certificate, now: datetime) -> bool:
+    left = certificate.not_after - now
+    return left.days < _SOON and left < (certificate.not_after - certificate.not_before) / 4
 
 
 def parameters_of(address: Address) -> tuple[Parameters, ssl.SSLContext | None]:
