@@ -9,11 +9,18 @@ closes, nothing says what became of those not confirmed.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict, deque
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
-from .exceptions import PublishForbidden, PublishNacked, PublishReturned
+from .exceptions import (
+    ConnectionException,
+    PublishBlocked,
+    PublishForbidden,
+    PublishNacked,
+    PublishReturned,
+    PublishTimeout,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -107,6 +114,40 @@ class Ledger(Generic[T]):
         return self._returned.pop(tag, None)
 
 
+class Suspects(OrderedDict[tuple[str, str], None]):
+    """The exchange and topic of messages that are better sent with nothing else in flight; the latest 256."""
+
+    def add(self, message: Outgoing) -> None:
+        """One like it was refused, or may have been."""
+        self[message.exchange, message.topic] = None
+        if len(self) > _SUSPECTS:
+            self.popitem(last=False)
+
+    def acquit(self, message: Outgoing) -> None:
+        """One like it was taken."""
+        self.pop((message.exchange, message.topic), None)
+
+    def hold(self, message: Outgoing) -> bool:
+        """Whether it is like one of them."""
+        return (message.exchange, message.topic) in self
+
+
+_SUSPECTS = 256
+
+
+def ends_connections(error: ConnectionException | ChannelClosed | None, message: Outgoing) -> bool:
+    """Whether the broker may have ended the connection because it could not say why it refuses ``message``.
+
+    A reply text has 255 bytes. RabbitMQ 4.0 (seen on 4.0.5) cuts by characters what it measures in bytes: where the
+    names in it are long and not ASCII it fails over its own answer, and closes the connection as an internal error.
+    """
+    unsayable = not (message.topic.isascii() and message.exchange.isascii())
+    return isinstance(error, ConnectionException) and error.code == _INTERNAL_ERROR and unsayable
+
+
+_INTERNAL_ERROR = 541  # AMQP 0.9.1, 1.1: reply codes
+
+
 def culprit(closed: ChannelClosed, unconfirmed: list[Outgoing]) -> int | None:
     """Which of ``unconfirmed`` made the broker close the channel: its index, or None when that is unknown.
 
@@ -166,8 +207,17 @@ def failure(message: Outgoing, settled: Settled[Any]) -> PublishReturned:
     )
 
 
-def refusal(message: Outgoing, closed: ChannelClosed) -> PublishReturned | PublishForbidden:
-    """What to raise for ``message``, because of which the broker closed the channel."""
+def refusal(
+    message: Outgoing, closed: ChannelClosed | ConnectionException
+) -> PublishReturned | PublishForbidden:
+    """What to raise for ``message``, because of which the broker closed the channel, or even the connection."""
+    if isinstance(closed, ConnectionException):
+        return PublishForbidden(
+            f"{message.topic}: the broker refuses it in the exchange {message.exchange}, and could not say why: "
+            f"{closed}",
+            exchange=message.exchange,
+            topic=message.topic,
+        )
     if closed.code == 404:  # NOT_FOUND
         return PublishReturned(
             f"{message.topic}: the exchange {message.exchange!r} does not exist: declare it, "
@@ -180,3 +230,26 @@ def refusal(message: Outgoing, closed: ChannelClosed) -> PublishReturned | Publi
         exchange=message.exchange,
         topic=message.topic,
     )
+
+
+def timeout(
+    message: Outgoing, seconds: float | None, blocked: str | None, unreachable: ConnectionException | None
+) -> PublishTimeout:
+    """What to raise for ``message``, which was not confirmed within ``seconds``.
+
+    Arguments:
+        message: the one.
+        seconds: its time limit.
+        blocked: why the broker takes nothing now, if it does not.
+        unreachable: why there is no connection, if there is none.
+    """
+    about = f"{message.topic} to the exchange {message.exchange}: no confirm within {seconds:g} s"
+    if blocked is not None:
+        return PublishBlocked(
+            f"{about}; the broker has blocked publishing ({blocked}): free its memory or disk",
+            exchange=message.exchange,
+            topic=message.topic,
+        )
+    if unreachable is not None:
+        about = f"{about}; not connected: {unreachable}"
+    return PublishTimeout(about, exchange=message.exchange, topic=message.topic)

@@ -150,13 +150,17 @@ class ConnectionException(BaseException):
     """The broker could not be reached, or the connection to it was lost.
 
     ``reason`` says why and what to do; ``permanent`` is true when another attempt with the same settings
-    cannot succeed (wrong password, missing virtual host, untrusted certificate).
+    cannot succeed (wrong password, missing virtual host, untrusted certificate). ``code`` is the broker's reply
+    code (AMQP 0.9.1, 1.1) where it closed the connection, else None.
     """
 
-    def __init__(self, *args: object, reason: object = None, permanent: bool = False) -> None:
+    def __init__(
+        self, *args: object, reason: object = None, permanent: bool = False, code: int | None = None
+    ) -> None:
         super().__init__(*args)
         self.reason = reason if reason is not None else (args[0] if args else None)
         self.permanent = permanent
+        self.code = code
 
     def __str__(self) -> str:
         return str(self.reason)

@@ -10,19 +10,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import OrderedDict, deque
+from collections import deque
 from typing import TYPE_CHECKING
 
 from .backoff import delays
-from .confirms import Ledger, Outcome, Settled, culprit, failure, refusal
+from .confirms import Ledger, Outcome, Settled, Suspects, culprit, ends_connections, failure, refusal, timeout
 from .exceptions import (
     BaseException as LibraryError,
 )
 from .exceptions import (
     ConnectionException,
     NoFreeChannels,
-    PublishBlocked,
-    PublishTimeout,
     ValidationError,
 )
 from .transports.base import ChannelClosed, ChannelEvents, ConnectionEvents, Outgoing, Returned
@@ -31,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from .dialer import Dialer
+    from .exceptions import PublishTimeout
     from .statistics import Statistics
     from .transports.base import Channel, Connection
 
@@ -41,7 +40,6 @@ _log = logging.getLogger(__name__)
 WINDOW = 2000  # messages in flight: more gains nothing (docs/explanation/speed), and may be duplicated
 WINDOW_BYTES = 16 * 2**20  # bodies in flight; one message of any size always fits
 _TICK = 0.05  # seconds that a time limit may be late, so that one look settles many
-_SUSPECTS = 256  # refused (exchange, topic) pairs remembered
 
 # Reply codes with which the broker closes the channel because of one message: refused (403), no such
 # exchange (404), properties or size not acceptable (406), too large (311), not implemented (540).
@@ -85,7 +83,7 @@ class Publisher(ConnectionEvents, ChannelEvents):
         self._blocked: str | None = None
         self._groups: deque[int] = deque()  # how many to send before all in flight must be settled, in turn
         self._quota: int | None = None
-        self._suspects: OrderedDict[tuple[str, str], None] = OrderedDict()
+        self._suspects = Suspects()
         self._task: asyncio.Task[None] | None = None
         self._alarm: asyncio.TimerHandle | None = None
         self._unsettled = 0
@@ -202,9 +200,8 @@ class Publisher(ConnectionEvents, ChannelEvents):
         self._connection = None
         self._statistics.connected = False
         self._statistics.reconnects += 1
-        self._dialer.lost(error)
         self._blocked = None
-        self._recover(None)
+        self._dialer.lost(error, settled=self._recover(error))
 
     def closed(self, error: ChannelClosed) -> None:
         """The broker closed the channel, mostly because of one message."""
@@ -221,22 +218,28 @@ class Publisher(ConnectionEvents, ChannelEvents):
         self._blocked = None
         self._pump()
 
-    def _recover(self, error: ChannelClosed | None) -> None:
-        """The channel is gone: settle the culprit, if a message was, and let the others wait in their order."""
+    def _recover(self, error: ChannelClosed | ConnectionException | None) -> bool:
+        """The channel is gone: settle the culprit, if a message was, and let the others wait in their order.
+
+        Returns whether one was settled.
+        """
         self._channel = None
         self._in_flight = self._bytes = 0
         left = self._ledger.close()  # those that nobody waits for too: it may be one of them
         self._ledger = Ledger()
+        count = len(left)
         for publication in left:
             publication.in_flight = False
-        if error is not None and error.code in _MESSAGE_FAULTS and left:
+        if isinstance(error, ChannelClosed) and error.code in _MESSAGE_FAULTS and left:
             left = self._take_culprit(error, left)
-        elif error is None:
+        elif not isinstance(error, ChannelClosed):
             self._groups.clear()
             self._quota = None
+            left = self._take_unsayable(error, left)
         self._waiting.extendleft(reversed(left))
         self._next_group()
         self._interrupted.set()
+        return len(left) < count
 
     def _take_culprit(self, error: ChannelClosed, left: list[Publication]) -> list[Publication]:
         index = culprit(error, [publication.message for publication in left])
@@ -244,13 +247,22 @@ class Publisher(ConnectionEvents, ChannelEvents):
             self._groups.extendleft([1] * len(left))
             return left
         refused = left.pop(index)
-        key = (refused.message.exchange, refused.message.topic)
-        self._suspects[key] = None
-        if len(self._suspects) > _SUSPECTS:
-            self._suspects.popitem(last=False)
+        self._suspects.add(refused.message)
         if index:
             self._groups.appendleft(index)
         self._settle(refused, refusal(refused.message, error))
+        return left
+
+    def _take_unsayable(
+        self, error: ConnectionException | None, left: list[Publication]
+    ) -> list[Publication]:
+        """Suspect those that may have ended the connection; one that was sent alone for that, and did, is refused."""
+        able = [publication for publication in left if ends_connections(error, publication.message)]
+        if error is not None and len(left) == len(able) == 1 and self._suspects.hold(able[0].message):
+            self._settle(able[0], refusal(able[0].message, error))
+            return []
+        for publication in able:
+            self._suspects.add(publication.message)
         return left
 
     # sending
@@ -260,7 +272,7 @@ class Publisher(ConnectionEvents, ChannelEvents):
         while self._waiting and self._channel is not None and self._blocked is None:
             publication = self._waiting[0]
             message = publication.message
-            suspect = bool(self._suspects) and (message.exchange, message.topic) in self._suspects
+            suspect = bool(self._suspects) and self._suspects.hold(message)
             if not self._may_send(message, suspect):
                 return
             self._waiting.popleft()
@@ -311,7 +323,7 @@ class Publisher(ConnectionEvents, ChannelEvents):
         for item in settled:
             if item.outcome is Outcome.CONFIRMED:
                 if self._suspects:
-                    self._suspects.pop((item.item.message.exchange, item.item.message.topic), None)
+                    self._suspects.acquit(item.item.message)
                 self._settle(item.item, None)
             else:
                 self._settle(item.item, failure(item.item.message, item))
@@ -376,19 +388,8 @@ class Publisher(ConnectionEvents, ChannelEvents):
         yield from [publication for publication in self._waiting if publication.done]
 
     def _timeout(self, publication: Publication) -> PublishTimeout:
-        message = publication.message
-        about = (
-            f"{message.topic} to the exchange {message.exchange}: no confirm within {publication.seconds:g} s"
-        )
-        if self._blocked is not None:
-            return PublishBlocked(
-                f"{about}; the broker has blocked publishing ({self._blocked}): free its memory or disk",
-                exchange=message.exchange,
-                topic=message.topic,
-            )
-        if self._connection is None and self._dialer.last_error is not None:
-            about = f"{about}; not connected: {self._dialer.last_error}"
-        return PublishTimeout(about, exchange=message.exchange, topic=message.topic)
+        unreachable = self._dialer.last_error if self._connection is None else None
+        return timeout(publication.message, publication.seconds, self._blocked, unreachable)
 
     def _fail_all(self, error: LibraryError) -> None:
         waiting, self._waiting = self._waiting, deque()

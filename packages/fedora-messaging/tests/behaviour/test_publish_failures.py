@@ -138,6 +138,31 @@ def test_forbidden_topics_of_all_kinds_are_told_from_others(bus: Bus, rest: str)
     assert {taken.topic for taken in bus.take("q")} == {f"shop.{rest}.1", f"shop.{rest}.2"}
 
 
+def test_topics_that_the_broker_cannot_name_hold_nobody_up(bus: Bus) -> None:
+    """RabbitMQ 4.0 ends the connection over each, as it cannot fit them in its answer; 3.10 the channel."""
+    bus.queue("q", ["shop.#"])
+    bus.forbid("secret")
+    topics = [f"{'shop' if n % 5 else 'secret'}.{'é' * 110}.{n}" for n in range(100)]
+
+    async def publish() -> None:
+        async with aio.Session(amqp_url=bus.url) as session:
+            for _ in range(2):
+                outcomes = await asyncio.gather(
+                    *(session.publish(Message(topic=topic), timeout=10) for topic in topics),
+                    return_exceptions=True,
+                )
+                refused = [
+                    topic
+                    for topic, one in zip(topics, outcomes, strict=True)
+                    if isinstance(one, PublishForbidden)
+                ]
+                assert refused == topics[::5]
+                assert outcomes.count(None) == 80
+
+    run(publish())
+    assert {taken.topic for taken in bus.take("q")} == {topic for topic in topics if topic.startswith("shop")}
+
+
 def test_a_full_queue_that_rejects_is_told_from_a_missing_one(bus: Bus) -> None:
     bus.queue("q", x_max_length=2, x_overflow="reject-publish")
 

@@ -24,11 +24,14 @@ if TYPE_CHECKING:
     from fedora_messaging.publisher import Publication
 
 # What the broker does with a message, by its kind.
-ACCEPTED = ("plain", "unroutable")
+ACCEPTED = ("plain", "unroutable", "accented")
 NAMED = ("topic", "exchange", "missing")  # it closes the channel and says because of what
 UNNAMED = ("odd", "long")  # it closes the channel and does not
+UNSAYABLE = "unsayable"  # it closes the connection, an internal error, since its own words are too long
 STUCK = "stuck"  # its queue has no majority: no confirm ever comes
-KINDS = ("plain", "plain", "plain", *ACCEPTED, *NAMED, *UNNAMED, STUCK)
+KINDS = ("plain", "plain", "plain", *ACCEPTED, *NAMED, *UNNAMED, UNSAYABLE, STUCK)
+
+INTERNAL_ERROR = 541
 
 
 class Clock(asyncio.SelectorEventLoop):
@@ -146,6 +149,7 @@ class FakeBroker:
         self.openings = 0
         self.faults = 0
         self.outages = 0
+        self.ends = 0  # of connections, by what is unsayable
         self.transmitted: list[int] = []
 
     async def dial(self, events: ConnectionEvents) -> FakeConnection:
@@ -153,7 +157,8 @@ class FakeBroker:
         self.connection = FakeConnection(self, events)
         return self.connection
 
-    def lost(self, error: ConnectionException) -> None:
+    def lost(self, error: ConnectionException, *, settled: bool = False) -> None:
+        assert not settled or error.code == INTERNAL_ERROR
         self.last_error = error
         self.outages += 1
 

@@ -32,7 +32,18 @@ from fedora_messaging.transports.base import (
     Returned,
 )
 
-from .hostile_broker import KINDS, NAMED, STUCK, UNNAMED, Clock, FakeBroker, Sent, words_of_refusal
+from .hostile_broker import (
+    INTERNAL_ERROR,
+    KINDS,
+    NAMED,
+    STUCK,
+    UNNAMED,
+    UNSAYABLE,
+    Clock,
+    FakeBroker,
+    Sent,
+    words_of_refusal,
+)
 
 if TYPE_CHECKING:
     from fedora_messaging.dialer import Dialer
@@ -94,7 +105,7 @@ class Publishing(RuleBasedStateMachine):
         self.run()
 
     def _submit(self, kind: str, number: int, seconds: float | None, size: int) -> None:
-        topic = {"long": "x" * 230}.get(kind, kind) + f".{number}"
+        topic = {"long": "x" * 230, "accented": "é", UNSAYABLE: "ü"}.get(kind, kind) + f".{number}"
         exchange = {"exchange": "secret", "missing": "missing"}.get(kind, "amq.topic")
         properties = BasicProperties(message_id=str(len(self.messages)))
         outgoing = Outgoing(exchange, topic, properties, b"x" * size, mandatory=kind == "unroutable")
@@ -124,13 +135,18 @@ class Publishing(RuleBasedStateMachine):
     @precondition(lambda self: self.channel and self.channel.unprocessed and not self.blocked)
     @rule(count=st.integers(1, 4))
     def process(self, count: int) -> None:
-        """Take messages in order; the first that must not be closes the channel."""
+        """Take messages in order; the first that must not be closes the channel, or the connection."""
         channel = self.channel
         assert channel is not None
         for one in channel.unprocessed[:count]:
             if one.message.kind in NAMED + UNNAMED:
                 one.message.refused = True
                 self.close_channel(words_of_refusal(one.message))
+                break
+            if one.message.kind == UNSAYABLE:
+                one.message.refused = True
+                self.broker.ends += 1
+                self.end_connection(ConnectionException(reason="internal error", code=INTERNAL_ERROR))
                 break
             one.processed = True
         self.run()
@@ -180,17 +196,20 @@ class Publishing(RuleBasedStateMachine):
     @rule(stays_down=st.booleans(), turns=st.integers(0, 3))
     def lose_connection(self, stays_down: bool, turns: int) -> None:
         self.broker.faults += 1
+        if stays_down:
+            self.broker.up.clear()
+        self.end_connection(ConnectionException(reason="connection reset"))
+        for _ in range(turns):
+            self.loop.run_until_complete(asyncio.sleep(0))
+
+    def end_connection(self, error: ConnectionException) -> None:
         connection = self.broker.connection
         assert connection is not None
         connection.open = False
         if self.channel:
             self.channel.open = False
-        if stays_down:
-            self.broker.up.clear()
         self.blocked = False
-        connection.events.lost(ConnectionException(reason="connection reset"))
-        for _ in range(turns):
-            self.loop.run_until_complete(asyncio.sleep(0))
+        connection.events.lost(error)
 
     @rule()
     def come_back(self) -> None:
@@ -279,8 +298,10 @@ class Publishing(RuleBasedStateMachine):
         given_up = [sent for sent in self.messages if sent.withdrawn or _is_timeout(sent)]
         searches = len([sent for sent in refused if sent.kind in UNNAMED])
         disturbed = self.broker.faults + len(given_up) if searches else 0
+        unsayable = len([sent for sent in refused if sent.kind == UNSAYABLE])
+        assert self.broker.ends <= 2 * unsayable + len(given_up)
         expected = 1 + self.broker.faults + len(refused) + len(given_up) // WINDOW
-        assert self.broker.openings <= expected + searches + disturbed
+        assert self.broker.openings <= expected + searches + disturbed + self.broker.ends
 
     # and in the end
 
