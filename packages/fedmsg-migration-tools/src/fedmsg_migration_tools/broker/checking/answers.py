@@ -62,7 +62,7 @@ def _of_user(who: str, pairs: Sequence[tuple[Question, Answer]], how: str) -> It
 
 def _counted(some: Iterable[Question]) -> str:
     answers = [asked.allowed for asked in some]
-    told: Mapping[bool, str] = {True: "what is granted is allowed", False: "what is not is refused"}
+    told: Mapping[bool, str] = {True: "what is granted is allowed", False: "what is not granted is refused"}
     return ", ".join(
         f"{told[kind]} ({answers.count(kind)} tried)" for kind in (True, False) if kind in answers
     )

@@ -6,10 +6,11 @@ What one version has and another has not is asked for, and left out where the br
 
 from __future__ import annotations
 
+import http
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ...management.client import ManagementError, Problem
+from ...management.client import ManagementError
 from .rights import Rights, TopicRight
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["Facts", "read"]
 
 Row = dict[str, Any]
+_UNKNOWN = {404, 406}  # how a RabbitMQ answers that does not know a part of the API; 406 is that of 3.10
 _QUEUES = (
     "name,vhost,type,state,durable,exclusive,auto_delete,arguments,consumers,messages,leader,members,online,"
     "effective_policy_definition,policy"
@@ -41,6 +43,7 @@ class Facts:
         exchanges: all.
         bindings: without those of the default exchange.
         policies: of all virtual hosts.
+        alarmed: some node is low on memory or disk, right now; what the nodes tell of it is some seconds old.
         deprecated: features that are in use and will go; None where the broker keeps no list (before 3.13).
     """
 
@@ -54,6 +57,7 @@ class Facts:
     exchanges: Sequence[Row] = ()
     bindings: Sequence[Row] = ()
     policies: Sequence[Row] = ()
+    alarmed: bool = False
     deprecated: Sequence[Row] | None = None
 
     @property
@@ -88,15 +92,26 @@ def read(management: Management) -> Facts:
         exchanges=list(management.pages("exchanges", columns="name,vhost,type,durable,internal,arguments")),
         bindings=[one for one in management.get("bindings") if one["source"]],
         policies=[*management.get("policies"), *management.get("operator-policies")],
+        alarmed=_alarmed(management),
         deprecated=_deprecated(management),
     )
+
+
+def _alarmed(management: Management) -> bool:
+    try:
+        management.get("health", "checks", "alarms")
+    except ManagementError as error:
+        if error.status == http.HTTPStatus.SERVICE_UNAVAILABLE:
+            return True
+        raise
+    return False
 
 
 def _deprecated(management: Management) -> list[Row] | None:
     try:
         found: list[Row] = management.get("deprecated-features", "used")
     except ManagementError as error:
-        if error.problem in {Problem.NOT_FOUND, Problem.NOT_MANAGEMENT}:
+        if error.status in _UNKNOWN:
             return None
         raise
     return found

@@ -8,7 +8,7 @@ import socket
 import ssl
 import warnings
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -156,9 +156,21 @@ def _told(error: OSError) -> str:
     return error.strerror or str(error) or type(error).__name__
 
 
-def described(listeners: list[Mapping[str, object]]) -> list[tuple[str, str, int]]:
-    """(protocol, address, port) of what the management API says that the nodes listen on."""
+def described(listeners: list[Mapping[str, Any]]) -> list[tuple[str, str, int]]:
+    """(protocol, address, port) of what the management API says that the nodes listen on.
+
+    3.10 says of HTTP only among the options of the socket on which address it listens.
+    """
     return [
-        (str(one.get("protocol", "")), str(one.get("ip_address", "")), int(str(one.get("port", 0))))
+        (
+            str(one.get("protocol", "")),
+            str(_options(one).get("ip") or one.get("ip_address", "")),
+            int(one.get("port", 0)),
+        )
         for one in listeners
     ]
+
+
+def _options(listener: Mapping[str, Any]) -> Mapping[str, Any]:
+    options = listener.get("socket_opts")
+    return options if isinstance(options, dict) else {}

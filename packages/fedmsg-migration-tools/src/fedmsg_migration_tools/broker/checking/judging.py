@@ -92,7 +92,11 @@ def _alarms(_bus: Bus, facts: Facts) -> Iterator[Finding]:
             if node.get(key):
                 found = True
                 yield fail("alarms", f"{node['name']} is low on {what} and accepts no messages", advice)
-    if not found:
+    if facts.alarmed and not found:
+        yield fail(
+            "alarms", "a node is low on memory or disk: no messages are accepted", "see the broker's log"
+        )
+    elif not found:
         yield ok("alarms", "none: messages are accepted")
 
 

@@ -22,7 +22,6 @@ from .rights import Rights
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
-
     from pathlib import Path
 
     from ...management.client import Management
