@@ -9,13 +9,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 import trustme
 
 from fedmsg_migration_tools.exceptions import ToolsError
-from fedmsg_migration_tools.management.client import Management, ManagementError, Problem, Server
+from fedmsg_migration_tools.management.client import Management, ManagementError, Problem, Server, servers
 from fedora_messaging.aio import Session
 from fedora_messaging.config import conf
 from fedora_messaging.private_node import PrivateNode
@@ -280,13 +281,36 @@ def test_over_tls_the_certificate_is_checked() -> None:
     stranger.configure_trust(wrong)
     answer = http("200 OK", b'{"name": "me", "tags": "management, monitoring"}')
     with serving(answer, context) as port:
-        with Management([Server("127.0.0.1", port, tls=right)]) as management:
+        with Management([Server("127.0.0.1", port, tls=lambda: right)]) as management:
             assert management.whoami() == ("me", ("management", "monitoring"))
         with pytest.raises(ManagementError, match=r"tls\.ca_cert") as caught:
-            Management([Server("127.0.0.1", port, tls=wrong)]).whoami()
+            Management([Server("127.0.0.1", port, tls=lambda: wrong)]).whoami()
         assert caught.value.problem == Problem.TLS
     with serving(http("200 OK", b"{}")) as port, pytest.raises(ManagementError, match="does not speak TLS"):
-        Management([Server("127.0.0.1", port, tls=right)]).whoami()
+        Management([Server("127.0.0.1", port, tls=lambda: right)]).whoami()
+
+
+def test_a_new_ca_is_read_for_the_next_connection_and_a_broken_one_changes_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    former, ca, file = trustme.CA(), trustme.CA(), tmp_path / "ca.pem"
+    former.cert_pem.write_to_path(file)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    ca.issue_cert("127.0.0.1").configure_cert(context)
+    given = {"amqp_url": "amqps://me:secret@localhost", "amqp_urls": [], "client_properties": {}}
+    with serving(http("200 OK", b'{"name": "me", "tags": []}'), context) as port:
+        found = servers({**given, "tls": {"ca_cert": str(file)}}, f"https://127.0.0.1:{port}")
+        with Management(found) as management:
+            with pytest.raises(ManagementError, match=r"tls\.ca_cert"):
+                management.whoami()
+            ca.cert_pem.write_to_path(file)
+            assert management.whoami() == ("me", ())
+            assert caplog.messages == []
+            file.write_text("-----BEGIN CERTIFICATE-----\nhalf of it")
+            management.close()
+            assert management.whoami() == ("me", ())
+    assert "going on with the files as they were before" in caplog.text
+    assert "secret" not in caplog.text
 
 
 def test_a_connection_that_the_server_closed_meanwhile_is_opened_again() -> None:

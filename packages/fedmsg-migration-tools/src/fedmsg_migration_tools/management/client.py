@@ -237,7 +237,7 @@ class Management:
                 self._connection = http.client.HTTPConnection(server.host, server.port, timeout=self._timeout)
             else:
                 self._connection = http.client.HTTPSConnection(
-                    server.host, server.port, timeout=self._timeout, context=server.tls
+                    server.host, server.port, timeout=self._timeout, context=server.tls()
                 )
         token = base64.b64encode(f"{server.user}:{server.password}".encode()).decode()
         headers = {"Authorization": f"Basic {token}", "Accept": "application/json"}

@@ -1,10 +1,15 @@
 # SPDX-License-Identifier: MIT
-"""Where the management API of a broker is, who we are there, and how that follows from the settings. Asks nobody."""
+"""Where the management API of a broker is, who we are there, and how that follows from the settings. Asks nobody.
+
+The files of the TLS settings are read anew for each connection, as the library does for its own.
+"""
 
 from __future__ import annotations
 
+import logging
 import ssl
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
@@ -13,9 +18,11 @@ from fedora_messaging.address import addresses, shown
 from ..exceptions import ToolsError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 __all__ = ["Server", "servers", "vhost"]
+
+_log = logging.getLogger(__name__)
 
 #: Where the API is when a URL of this scheme does not say; for AMQP's, RabbitMQ's own ports.
 _PORTS = {"amqp": 15672, "amqps": 15671, "http": 80, "https": 443}
@@ -23,13 +30,13 @@ _PORTS = {"amqp": 15672, "amqps": 15671, "http": 80, "https": 443}
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """Where one broker's management API is, and who we are there."""
+    """Where one broker's management API is, and who we are there. ``tls`` gives the context for a new connection."""
 
     host: str
     port: int
     user: str = "guest"
     password: str = field(default="guest", repr=False)
-    tls: ssl.SSLContext | None = field(default=None, repr=False)
+    tls: Callable[[], ssl.SSLContext] | None = field(default=None, repr=False)
     prefix: str = ""
 
     @property
@@ -84,7 +91,7 @@ def _server(url: str, tls: Mapping[str, str | None], user: tuple[str, str] | Non
         (port if web else None) or _PORTS[parts.scheme],
         name,
         password,
-        _context(tls) if parts.scheme.endswith("s") else None,
+        _Files(tls) if parts.scheme.endswith("s") else None,
         parts.path.rstrip("/").removesuffix("/api") if web else "",
     )
 
@@ -96,11 +103,30 @@ def _user(url: str) -> tuple[str, str] | None:
     return unquote(parts.username), unquote(parts.password or "")
 
 
+class _Files:
+    """The broker's name and chain are checked, by the CA of the AMQP connection if there is one.
+
+    Files that cannot be used once others could leave those in use, with a line in the log.
+    """
+
+    def __init__(self, tls: Mapping[str, str | None]) -> None:
+        self._tls = tls
+        self._last = _context(tls)
+
+    def __call__(self) -> ssl.SSLContext:
+        try:
+            self._last = _context(self._tls)
+        except ToolsError as error:
+            _log.warning("%s; going on with the files as they were before", error)
+        return self._last
+
+
 def _context(tls: Mapping[str, str | None]) -> ssl.SSLContext:
-    """The broker's name and chain are checked, by the CA of the AMQP connection if there is one."""
-    ca = tls.get("ca_cert")
     try:
-        context = ssl.create_default_context(cafile=ca or None)
+        for path in filter(None, tls.values()):
+            Path(path).open("rb").close()  # whose error names the file
+        context = ssl.create_default_context(cafile=tls.get("ca_cert") or None)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
         if tls.get("certfile"):
             context.load_cert_chain(str(tls["certfile"]), tls.get("keyfile"), lambda: "")
     except OSError as error:  # ssl.SSLError is one
