@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A RabbitMQ of one's own: a throw-away broker as a child process, for tests, trials and demonstrations.
+"""A RabbitMQ of one's own: a throw-away broker, one node or a cluster, for tests, trials and demonstrations.
 
 Nothing here is loaded unless asked for, and nothing here needs the rest of the library: only the standard
 library, and RabbitMQ with its Erlang, installed from the distribution.
@@ -15,10 +15,13 @@ library, and RabbitMQ with its Erlang, installed from the distribution.
 ``control``           talking to a running node: ``erl_call``, ``rabbitmqctl``, HTTP
 ``asking``            what can be asked of a running node, by means of that
 ``node``              :class:`PrivateNode`, which puts it all together
+``member``            a node of a cluster, and how it joins
+``cluster``           :class:`PrivateCluster`: several of them that are one broker
 ====================  ==================================================================
 """
 
 from ..exceptions import NodeError
+from .cluster import PrivateCluster
 from .node import PrivateNode
 
-__all__ = ["NodeError", "PrivateNode"]
+__all__ = ["NodeError", "PrivateCluster", "PrivateNode"]

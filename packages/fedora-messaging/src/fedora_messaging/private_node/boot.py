@@ -75,8 +75,8 @@ class Boot:
         with contextlib.suppress(FileNotFoundError):
             self._offset = self._settings.log.stat().st_size
         with notifications(self._settings.notify) as told:
-            if not self._guard.runs("epmd"):
-                self._start_epmd()
+            if self._settings.own_epmd and not self._guard.runs("epmd"):
+                self.start_epmd()
             self._spawn("node", layout.node_command(self._settings, self._installation))
             if self._is_ready_before(began + timeout, told):
                 return
@@ -89,7 +89,7 @@ class Boot:
         )
         self._guard.wait(lambda: self._guard.runs(name) or name in self._guard.exits, 10)
 
-    def _start_epmd(self) -> None:
+    def start_epmd(self) -> None:
         """And wait until it listens: the node does not wait for it."""
         self._spawn("epmd", layout.epmd_command(self._settings, self._installation), needed=True)
         end = time.monotonic() + EPMD
@@ -190,7 +190,7 @@ def write_files(settings: layout.Settings) -> None:
     settings.cookie.parent.mkdir(exist_ok=True)
     if not settings.cookie.exists():
         settings.cookie.touch(mode=0o600)
-        settings.cookie.write_text(secrets.token_hex(20))
+        settings.cookie.write_text(settings.cookie_text or secrets.token_hex(20))
         settings.cookie.chmod(0o400)
     for path, text in layout.files(settings).items():
         write_privately(path, text)

@@ -193,7 +193,13 @@ class Guard:
         if self.temporary:
             import shutil  # noqa: PLC0415 - fifteen milliseconds, needed only here
 
+            end = (
+                time.monotonic() + PATIENCE
+            )  # a cluster's nodes, under guards of their own, may still write there
             shutil.rmtree(self.folder, ignore_errors=True)
+            while os.path.exists(self.folder) and time.monotonic() < end:  # noqa: PTH110 - as above
+                time.sleep(0.02)
+                shutil.rmtree(self.folder, ignore_errors=True)
 
     def wait_for_all(self) -> None:
         """Until every child is gone: also those that the programs leave, which this process adopts."""

@@ -77,18 +77,22 @@ class Settings:
         user: the administrator of a fresh node.
         password: the administrator's.
         memory: bytes the machine has.
+        cookie_text: the secret that Erlang nodes share; empty: a random one.
+        own_epmd: whether the node has an epmd of its own; else one listens on the port already.
     """
 
     folder: Path
     ports: Mapping[str, int]
     name: str = "rabbit@localhost"
     plugins: tuple[str, ...] = ()
-    config: Mapping[str, Value] = field(default_factory=dict)
+    config: Mapping[str, Value] = field(default_factory=dict, repr=False)
     advanced: str = "[]."
     environment: Mapping[str, str] = field(default_factory=dict)
     user: str = "admin"
     password: str = field(default="", repr=False)
     memory: int = 5 * 1024**3
+    cookie_text: str = field(default="", repr=False)
+    own_epmd: bool = True
 
     @property
     def cookie(self) -> Path:

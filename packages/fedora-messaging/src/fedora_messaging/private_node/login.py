@@ -25,9 +25,9 @@ def new() -> str:
     return secrets.token_hex(16)
 
 
-def kept_in(folder: Path) -> str:
+def kept_in(folder: Path, name: str = FILE) -> str:
     """The password that belongs to the data in this folder; made and written at the first time."""
-    file = folder / FILE
+    file = folder / name
     if not file.exists():
         write_privately(file, new() + "\n")
     return file.read_text().strip()
@@ -35,7 +35,7 @@ def kept_in(folder: Path) -> str:
 
 def write_privately(file: Path, text: str) -> None:
     """Write a file that only its owner may read, at no moment anybody else."""
-    with open(file, "w", opener=_private, encoding="utf-8") as opened:  # noqa: PTH123 - Path.open has no opener
+    with open(file, "w", opener=_private, encoding="utf-8") as opened:
         os.fchmod(opened.fileno(), 0o600)  # one that was there keeps its mode otherwise
         opened.write(text)
 

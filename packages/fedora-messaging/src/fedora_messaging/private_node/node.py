@@ -160,6 +160,12 @@ class PrivateNode(Asking):
                 pass
             return self._guard.runs("node")
 
+    @property
+    def frozen(self) -> bool:
+        """Whether :meth:`freeze` has stopped the node's process."""
+        with self._lock:
+            return self.running and "node" in self._guarded.stopped
+
     def log(self, lines: int = diagnosis.LINES) -> str:
         """The last lines that the node logged; empty before its first start, and after :meth:`close`."""
         with contextlib.suppress(OSError, NodeError):
@@ -315,7 +321,7 @@ class PrivateNode(Asking):
         """Start the node, on other ports if somebody took one of those chosen."""
         for attempt in range(1, ATTEMPTS + 1):
             if self._ports is None:
-                self._ports = Ports(layout.port_names(self._plugins, self._wanted), self._wanted)
+                self._ports = self._choose_ports()
             boot = Boot(self._settings, self._found, self._environment, self._guarded, self._control)
             try:
                 boot.run(self._timeout)
@@ -327,6 +333,9 @@ class PrivateNode(Asking):
                 self._ports = None
             else:
                 return
+
+    def _choose_ports(self) -> Ports:
+        return Ports(layout.port_names(self._plugins, self._wanted), self._wanted)
 
     def _wait_for_end(self, timeout: float) -> bool:
         return self._guarded.wait(lambda: not self._guarded.runs("node"), timeout) or not self.running
