@@ -52,10 +52,10 @@ class Listener:
         self._process.wait()
         self._thread.join()
 
-    def has(self, count: int) -> list[str]:
-        """Wait for so many lines; all that there are."""
-        eventually(lambda: len(self.lines) >= count, f"{count} lines of {self.lines}")
-        return self.lines
+    def line_with(self, word: str) -> str:
+        """Wait for a line with that in it."""
+        eventually(lambda: any(word in line for line in self.lines), f"{word} in {self.lines}")
+        return next(line for line in self.lines if word in line)
 
 
 def run(
