@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: MIT
+"""``fedmsg-migration-tools broker apply``: the broker becomes what the file says."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from ..running import reported
+from .options import DIFFERENT, BrokerCommand, compared, connect, file_argument, management_options, read
+from .plan import coloured
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ...broker.changes import Change
+
+__all__ = ["apply"]
+
+
+@click.command("apply", cls=BrokerCommand)
+@file_argument
+@click.option(
+    "--allow-delete",
+    metavar="NAME",
+    multiple=True,
+    help="A queue, exchange or virtual host that may be deleted although it is used: NAME, or VHOST/NAME. "
+    "May be repeated.",
+)
+@click.option("--dry-run", is_flag=True, help="Only say what would be done, and what would be left.")
+@management_options
+@click.pass_obj
+def apply(
+    conf_path: str | None,
+    file: Path,
+    allow_delete: tuple[str, ...],
+    dry_run: bool,
+    management_url: str | None,
+    user: str | None,
+    password_file: Path | None,
+) -> None:
+    """Make the broker what the file says.
+
+    What gives comes before what takes away. What holds messages, or is used, stays unless it is named. The exit code
+    is 0 when the broker is what the file says, 2 when something was left undone, 1 for errors: then it may be run
+    again, and goes on from there.
+    """
+    with reported():
+        from ...broker.applying import apply as apply_plan  # noqa: PLC0415
+        from ...broker.applying import held  # noqa: PLC0415
+
+        bus = read(file)
+        with connect(bus, conf_path, management_url, user, password_file) as management:
+            found = compared(bus, management)
+            if dry_run:
+                for change in found.changes:
+                    _tell(change, held(change, allow_delete))
+                if found.changes:
+                    raise click.exceptions.Exit(DIFFERENT)
+            else:
+                left = bool(apply_plan(found, management, allow_delete=allow_delete, told=_tell).left)
+                rest = () if left else compared(bus, management).changes
+                for change in rest:
+                    _tell(change, "it has changed meanwhile: run this again")
+                if left or rest:
+                    raise click.exceptions.Exit(DIFFERENT)
+        if not found.changes:
+            click.echo("Nothing differs.")
+
+
+def _tell(change: Change, problem: str) -> None:
+    if not problem:
+        click.echo(coloured(change))
+        return
+    click.echo(f"{coloured(change)}\n  left as it is: {problem}")
