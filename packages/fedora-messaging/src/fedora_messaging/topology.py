@@ -9,10 +9,11 @@ from the broker, and a new one each time.
 from __future__ import annotations
 
 import logging
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from .exceptions import BadDeclaration
+from .exceptions import BadDeclaration, ConnectionException
 from .transports.base import ChannelClosed, ChannelEvents
 
 if TYPE_CHECKING:
@@ -77,3 +78,19 @@ async def _refusable(answer: Awaitable[T], kind: str, description: str) -> T:
         return await answer
     except ChannelClosed as error:
         raise BadDeclaration(kind, description, f"{error.text} ({error.code})") from error
+    except ConnectionException as error:
+        if feature := _DEPRECATED.search(str(error)):
+            raise BadDeclaration(kind, description, _deprecated(feature[1])) from error
+        raise
+
+
+# RabbitMQ ends the connection over a declaration that needs a feature which it knows, and does not permit any more.
+_DEPRECATED = re.compile(r"Feature `(\w+)` is deprecated")
+
+
+def _deprecated(feature: str) -> str:
+    what, advice = "", "do without it"
+    if feature == "transient_nonexcl_queues":
+        what = "queues that are neither durable nor exclusive, "
+        advice = "set durable = true, or exclusive = true"
+    return f"the broker does not permit {what}the deprecated feature {feature}: {advice}, or have it permitted there"

@@ -11,6 +11,7 @@ import pytest
 from fedora_messaging import aio
 from fedora_messaging.exceptions import BadDeclaration, HaltConsumer
 from fedora_messaging.message import Message
+from fedora_messaging.private_node import NodeError, PrivateNode
 
 from .buses import DURABLE, eventually, settings
 from .work import EXCLUSIVE, Until, binding, fill, numbers_in, published, run
@@ -290,3 +291,35 @@ def test_who_only_publishes_may_declare_as_well(bus: Bus) -> None:
 
     run(work())
     assert numbers_in(bus, "archive") == [1]
+
+
+TRANSIENT = {"durable": False, "auto_delete": True, "exclusive": False, "arguments": {}}
+
+
+async def consume_news(url: str) -> None:
+    async with aio.Session(amqp_url=url) as session:
+        await session.consume(print, queues={"news": TRANSIENT}, bindings=[binding("news", "#")])
+
+
+def test_a_queue_of_a_kind_that_is_not_permitted_any_more(rabbitmq: PrivateNode, amqp_url: str) -> None:
+    """RabbitMQ 3.10 has no such features, and no list of them; later ones end the connection over such a queue."""
+    if knows_deprecated_features(rabbitmq):
+        config = {"deprecated_features.permit.transient_nonexcl_queues": False}
+        with PrivateNode(plugins=(), config=config) as node, pytest.raises(BadDeclaration) as caught:
+            run(consume_news(node.amqp_url))
+        assert str(caught.value) == (
+            "Unable to declare the queue (news): the broker does not permit queues that are neither durable nor "
+            "exclusive, the deprecated feature transient_nonexcl_queues: set durable = true, or exclusive = true, "
+            "or have it permitted there"
+        )
+    with pytest.raises(TimeoutError):
+        run(asyncio.wait_for(consume_news(amqp_url), 1))
+
+
+def knows_deprecated_features(node: PrivateNode) -> bool:
+    try:
+        return bool(node.management("GET", "/api/deprecated-features"))
+    except NodeError as error:
+        if error.status != 404:
+            raise
+        return False

@@ -33,6 +33,11 @@ _NO_SUCH_NAME = {socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NON
 # gets none, says no more than "handshake failure".
 _OF_CERTIFICATES = ("certificate", "unknown ca", "access denied", "decrypt error", "handshake failure")
 _OF_VERSIONS = ("protocol version", "unsupported protocol", "insufficient security", "no shared cipher")
+_MENDING = {
+    "expired": "renew the one in tls.certfile ({})",
+    "revoked": "have a new one issued for tls.certfile ({})",
+}
+_OUT_OF_DATE, _OTHER_NAME = {9, 10}, {62, 64}
 _TLS_ALERT = b"\x15\x03"  # the type of a record, and the first byte of its version: RFC 8446, 5.1
 
 
@@ -83,7 +88,7 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 def _of_tls(error: ssl.SSLError, where: str, parameters: Parameters) -> Explained:
     if isinstance(error, ssl.SSLCertVerificationError):
         why = f"the certificate of {where} is not trusted: {error.verify_message}"
-        return f"{why}; check tls.ca_cert and the host name in amqp_url", True
+        return f"{why}; {_about_server(error.verify_code)}", True
     reason = (error.reason or str(error)).replace("_", " ").lower()
     if "wrong version number" in reason or "record layer failure" in reason:
         return f"{where} does not speak TLS: use amqp:// or the broker's TLS port (5671) in amqp_url", True
@@ -95,6 +100,15 @@ def _of_tls(error: ssl.SSLError, where: str, parameters: Parameters) -> Explaine
     return _of_alert(reason, where, parameters)
 
 
+def _about_server(code: int) -> str:
+    """What to do about a certificate that does not hold. The codes are those of openssl-verify(1)."""
+    if code in _OUT_OF_DATE:
+        return "have the broker's renewed, and look at this host's clock"
+    if code in _OTHER_NAME:
+        return "take the name in the broker's certificate for the host in amqp_url"
+    return "check tls.ca_cert and the host name in amqp_url"
+
+
 def _of_alert(reason: str, where: str, parameters: Parameters) -> Explained:
     alert = reason.rpartition("alert ")[2] if "alert " in reason else ""
     if not any(words in alert for words in _OF_CERTIFICATES):
@@ -104,7 +118,8 @@ def _of_alert(reason: str, where: str, parameters: Parameters) -> Explained:
     check = (
         f"check the certificate in tls.certfile ({parameters.certificate}), and which CA the broker trusts"
     )
-    return f"{where} refused our certificate ({alert}): {check}", True
+    advice = next((text for word, text in _MENDING.items() if word in alert), check)
+    return f"{where} refused our certificate ({alert}): {advice.format(parameters.certificate)}", True
 
 
 def _of_name(error: socket.gaierror | UnicodeError, where: str, parameters: Parameters) -> Explained:
@@ -140,8 +155,9 @@ def _of_broker(
             )
         why = f"{where} does not let us use the virtual host {parameters.virtual_host!r}: {closed.reply_text}"
         return f"{why}; check the path in amqp_url and the user's permissions", True
+    said = " ".join(str(closed.reply_text).split())
     return (
-        f"{where} closed the connection: {closed.reply_text} ({closed.reply_code}); see the broker's log",
+        f"{where} closed the connection: {said} ({closed.reply_code}); see the broker's log",
         False,
     )
 
