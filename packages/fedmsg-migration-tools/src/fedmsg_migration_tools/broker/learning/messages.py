@@ -7,7 +7,7 @@ A recording is JSON: envelopes of fedmsg; what ``fedora-messaging record`` write
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -159,7 +159,8 @@ class Reader:
         """A message of the AMQP bus; one that a bridge brought there is judged as it was on the old bus."""
         if marks.headers_bear_mark(headers):
             text = message_id if isinstance(message_id, str) else None
-            return self._of_envelope(translation.restore(topic, text, headers, body))
+            before = self._of_envelope(translation.restore(topic, text, headers, body))
+            return before if text is None else replace(before, message_id=_short(text))
         known = isinstance(user, str) and user
         publisher = Publisher(proper(str(user), "user_id"), Proof.BROKER) if known else claimed(topic)
         return Sent(topic, publisher, _short(message_id), identity.seconds(headers.get("sent-at")), exchange)

@@ -15,8 +15,8 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
-from .. import expressions
-from .publishers import Proof, service_of
+from .. import expressions, names
+from .publishers import LONGEST_NAME, Proof, service_of
 from .traffic import Way
 
 if TYPE_CHECKING:
@@ -25,7 +25,20 @@ if TYPE_CHECKING:
     from .oldbus import OldBus
     from .traffic import Tally, Traffic
 
-__all__ = ["Account", "Grant", "Proposal", "Refused", "Rules", "not_exact", "only", "propose"]
+__all__ = [
+    "LONGEST_EXPRESSION",
+    "Account",
+    "Grant",
+    "Proposal",
+    "Refused",
+    "Rules",
+    "not_exact",
+    "only",
+    "propose",
+]
+
+#: Characters. PCRE compiles what takes up to 64 kB, and each character takes up to two; the tests try it on a broker.
+LONGEST_EXPRESSION = 25_000
 
 _APPLICATION = 4  # words of org.fedoraproject.prod.bodhi
 _SPECIAL = frozenset("*#")
@@ -146,8 +159,8 @@ class _Proposer:
         return self._proposal.accounts.setdefault(user, Account(user))
 
     def _take_policy(self) -> None:
-        for topic, names in self._old.routing.items():
-            for name in names:
+        for topic, cns in self._old.routing.items():
+            for name in cns:
                 way = Way(name, self._rules.exchange, topic)
                 if why := not_exact(topic):
                     self._proposal.refused.append(Refused(way, why))
@@ -161,7 +174,7 @@ class _Proposer:
     def _take_traffic(self) -> None:
         policy = self._old.policy
         for way, tally in self._traffic.tallies.items():
-            why = not_exact(way.topic)
+            why = _no_exchange(way.exchange) or not_exact(way.topic)
             if self._rules.signed_only and tally.is_claim:
                 why = "nobody signed it"
             elif tally.proofs != {Proof.BROKER} and not policy.allows(way.topic, way.publisher):
@@ -191,17 +204,17 @@ class _Proposer:
     def _ways(self) -> Iterator[Way]:
         """All who publish, or may."""
         yield from self._traffic.tallies
-        for topic, names in self._old.routing.items():
-            yield from (Way(name, self._rules.exchange, topic) for name in names)
+        for topic, cns in self._old.routing.items():
+            yield from (Way(cn, self._rules.exchange, topic) for cn in cns)
 
     def _bound(self, account: Account, exchange: str, grants: dict[str, Grant]) -> None:
         """The first topics that fit into one expression; RabbitMQ compiles no longer one."""
-        if len(expressions.of_topics(grants)) <= expressions.longest():
+        if len(expressions.of_topics(grants)) <= LONGEST_EXPRESSION:
             return
         size = 0
         for grant in sorted(grants.values(), key=_often, reverse=True):
             size += len(expressions.of_topics([grant.pattern]))
-            if size > expressions.longest():
+            if size > LONGEST_EXPRESSION:
                 del grants[grant.pattern]
                 tally = next((tallies[0] for tallies in grant.seen.values()), None)
                 way = Way(account.name, exchange, grant.pattern)
@@ -218,10 +231,17 @@ def not_exact(topic: str) -> str:
     return "" if topic.isprintable() else "the topic has characters in it that cannot be seen"
 
 
-def _by_policy(names: Sequence[str] | None) -> str:
-    if names is None:
+def _no_exchange(name: str) -> str:
+    """Why no topics can be allowed there; empty: they can."""
+    if not name or names.OWN_EXCHANGES.get(name, "topic") != "topic":
+        return "RabbitMQ checks no topics there"
+    return "" if name.isprintable() and len(name.encode()) <= LONGEST_NAME else "no exchange is called so"
+
+
+def _by_policy(cns: Sequence[str] | None) -> str:
+    if cns is None:
         return "routing_policy does not have it, and routing_nitpicky is on"
-    return f"routing_policy lets only {', '.join(names[:5]) or 'nobody'} publish it"
+    return f"routing_policy lets only {', '.join(cns[:5]) or 'nobody'} publish it"
 
 
 def _prefix(topic: str) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ...fedmsg.certificates import shown
+from ..names import DEFAULT_EXCHANGE
 from .fragment import count, day, toml
 from .proposing import not_exact
 from .traffic import MOST
@@ -61,6 +62,7 @@ class Shadow:
         self.messages = 0
         self.refused_messages = 0
         self.elsewhere = 0
+        self.left_alone = 0
         self.refused: dict[Way, _Refused] = {}
 
     def see(self, sent: Sent) -> Verdict | None:
@@ -77,7 +79,9 @@ class Shadow:
             verdict = self._judge.verdict(*way)
             if len(self._verdicts) < self._most:
                 self._verdicts[way] = verdict
-        if verdict is not Verdict.ALLOWED:
+        if verdict is Verdict.LEFT_ALONE:
+            self.left_alone += 1
+        elif verdict is not Verdict.ALLOWED:
             self._refuse(way, verdict, sent)
         return verdict
 
@@ -98,19 +102,19 @@ class Shadow:
         verdict, vhost = self.refused[way].verdict, toml(self._judge.vhost)
         if verdict is Verdict.INTERNAL:
             return ["# publish to another exchange: nobody may publish to an internal one"]
+        kind, _ = self._judge.exchange(way.exchange)
+        exchange = f'vhosts.{vhost}.exchanges.{toml(way.exchange)}.type = "topic"'
+        if verdict is Verdict.NO_EXCHANGE:
+            return [exchange]
         if self._judge.has_expressions(way.user):
             return [f"# the expressions of {shown(way.user)} are written by hand: they have to match it"]
-        if not way.exchange:
-            return [
-                "# messages to the exchange without a name have no topic that could be allowed: use a topic exchange"
-            ]
-        if why := not_exact(way.topic):
-            return [f"# none: {why}"]
+        checked = kind in {"topic", None}  # elsewhere RabbitMQ checks no topics
+        if checked and (why := not_exact(way.topic)):
+            return [f"# no line allows this and nothing else: {why}"]
         lines = [f"users.{toml(way.user)}.certificate = true"] if verdict is Verdict.NO_USER else []
-        if verdict is Verdict.NO_EXCHANGE:
-            return [f'vhosts.{vhost}.exchanges.{toml(way.exchange)}.type = "topic"']
-        where = f"vhosts.{vhost}.users.{toml(way.user)}.publish.{toml(way.exchange)}"
-        return [*lines, f"{where} = [{toml(way.topic)}]"]
+        lines += [exchange] if kind is None else []
+        where = f"vhosts.{vhost}.users.{toml(way.user)}.publish.{toml(way.exchange or DEFAULT_EXCHANGE)}"
+        return [*lines, f"{where} = [{toml(way.topic if checked else '#')}]"]
 
     # what is told
 
@@ -139,6 +143,8 @@ class Shadow:
         missing = self.refused_messages - sum(found.count for found in self.refused.values())
         if missing:
             text += f"; {count(missing, 'message')} of these not listed, since there are too many kinds"
+        if self.left_alone:
+            text += f"; {count(self.left_alone, 'message')} not judged, of users that the file leaves alone"
         if self.elsewhere:
             text += f"; {count(self.elsewhere, 'message')} of other virtual hosts left out"
         return text
@@ -149,6 +155,7 @@ class Shadow:
             "vhost": self._judge.vhost,
             "messages": self.messages,
             "refused_messages": self.refused_messages,
+            "left_alone": self.left_alone,
             "other_vhosts": self.elsewhere,
             "refused": [
                 {

@@ -8,6 +8,7 @@ permission in the virtual host, may it write to the exchange, is there such an e
 from __future__ import annotations
 
 import re
+import warnings
 from enum import StrEnum
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -16,7 +17,7 @@ import msgspec
 
 from ...exceptions import ToolsError
 from ..desired import desired
-from ..names import DEFAULT_EXCHANGE, OWN_EXCHANGES
+from ..names import DEFAULT_EXCHANGE, OWN_EXCHANGES, matches
 from ..passwords import Secrets
 from ..state import Key, Kind
 from .publishers import prefixes
@@ -40,6 +41,7 @@ class Verdict(StrEnum):
     """What becomes of a publish; the text says why not, to stand behind the message's topic and user."""
 
     ALLOWED = "allowed"
+    LEFT_ALONE = "the file leaves this user alone"
     NO_USER = "the file has no such user"
     NO_PERMISSIONS = "the user has no permissions in this virtual host"
     NO_WRITE = "the user may not publish to this exchange"
@@ -76,6 +78,7 @@ class Judge:
 
     def __init__(self, bus: Bus, vhost: str) -> None:
         self._users = bus.users
+        self._leave = bus.leave
         self.vhost = vhost
         self._table = bus.vhosts[vhost]
         self._rows = _permissions(bus, vhost)
@@ -86,16 +89,14 @@ class Judge:
             return next((name for name in prefixes(publisher) if name in self._users), publisher)
         return publisher
 
-    def verdict(self, user: str, exchange: str, topic: str) -> Verdict:  # noqa: PLR0911 - in RabbitMQ's order
+    def verdict(self, user: str, exchange: str, topic: str) -> Verdict:
         """What becomes of a message with this topic, published by this user to this exchange."""
-        if user not in self._users:
-            return Verdict.NO_USER
         whole = self._rows.get(Key(Kind.PERMISSION, self.vhost, user))
         if whole is None:
-            return Verdict.NO_PERMISSIONS
+            return self._without(user)
         if not _matches(whole["write"], exchange or DEFAULT_EXCHANGE):
             return Verdict.NO_WRITE
-        kind, internal = self._exchange(exchange)
+        kind, internal = self.exchange(exchange)
         if kind is None:
             return Verdict.NO_EXCHANGE
         if internal:
@@ -106,19 +107,28 @@ class Judge:
             return Verdict.ALLOWED if _matches(expression, topic) else Verdict.NO_TOPIC
         return Verdict.ALLOWED
 
+    def _without(self, user: str) -> Verdict:
+        """Of one who has no permissions in the file."""
+        if user in self._users:
+            return Verdict.NO_PERMISSIONS
+        return Verdict.LEFT_ALONE if matches(self._leave.users, user) else Verdict.NO_USER
+
     def has_expressions(self, user: str) -> bool:
         """Whether the user's permissions are written as RabbitMQ has them."""
         grants = self._table.users.get(user)
         return grants is not None and grants.expressions is not None
 
-    def _exchange(self, name: str) -> tuple[str | None, bool]:
-        """Its type, None where it is not there; whether it is internal."""
+    def exchange(self, name: str) -> tuple[str | None, bool]:
+        """Its type, None where it is not there; whether it is internal. Where others declare it, topic is assumed."""
         if not name:
             return "direct", False
         if name in OWN_EXCHANGES:
             return OWN_EXCHANGES[name], name == "amq.rabbitmq.trace"
         exchange = self._table.exchanges.get(name)
-        return (None, False) if exchange is None else (exchange.type, exchange.internal)
+        if exchange is not None:
+            return exchange.type, exchange.internal
+        managed = [one for grants in self._table.users.values() for one in grants.manage]
+        return ("topic" if matches([*managed, *self._leave.exchanges], name) else None), False
 
     def _with_values(self, expression: str, user: str) -> str:
         """RabbitMQ puts the values in as they are, so that a dot in a name stands for any character."""
@@ -145,8 +155,10 @@ def _compiled(expression: str) -> re.Pattern[bytes]:
         r"\\(.)", lambda found: _ENDS.get(found[0], found[0]), expression or _EMPTY, flags=re.DOTALL
     )
     try:
-        return re.compile(translated.encode())
-    except (re.error, RecursionError, OverflowError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # of what means something else to PCRE, such as [[:alpha:]]
+            return re.compile(translated.encode())
+    except (re.error, RecursionError, OverflowError, FutureWarning) as error:
         raise ToolsError(
             f"the expression {expression[:200]!r} cannot be tried without RabbitMQ ({error}): write topics instead"
         ) from error
