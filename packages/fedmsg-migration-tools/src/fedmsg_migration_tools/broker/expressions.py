@@ -26,6 +26,7 @@ __all__ = [
     "NOTHING",
     "UUID",
     "bindings_of",
+    "for_python",
     "longest",
     "names_of",
     "normal",
@@ -49,12 +50,13 @@ _PLAIN = re.compile(r"[A-Za-z0-9_/:@,;!%&'\"<>=~`-]|[^\x00-\x7f]")
 # The words of a topic, and of a binding's pattern where the list says ``*``: any but ``#``.
 _WORD = r"[^.]*"
 _BOUND_WORD = r"(?!#(?:\.|\z))[^.]*"
+_BOUND_WORD_OF_RUN = r"(?:#\.)*" + _BOUND_WORD  # for ``*.#`` one may bind ``#.*`` too, which is the same
 _UUID = "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 
 
 def of_topics(patterns: Iterable[str]) -> str:
     """What matches a topic if, and only if, one of the patterns does; for what may be published."""
-    return _any_of(_of_pattern(_words(one), _WORD) for one in patterns)
+    return _any_of(_of_pattern(_words(one), _WORD, _WORD) for one in patterns)
 
 
 def of_bindings(patterns: Iterable[str]) -> str:
@@ -63,7 +65,7 @@ def of_bindings(patterns: Iterable[str]) -> str:
     For ``a.*`` these are ``a.b`` and ``a.*``, but not ``a.#``. The other direction has gaps: several patterns together
     may cover what none does alone, and words are compared in order.
     """
-    return _any_of(_of_pattern(_words(one), _BOUND_WORD) for one in patterns)
+    return _any_of(_of_pattern(_words(one), _BOUND_WORD, _BOUND_WORD_OF_RUN) for one in patterns)
 
 
 def of_names(globs: Iterable[str]) -> str:
@@ -92,8 +94,13 @@ def normal(pattern: str) -> str:
 
 
 def longest() -> int:
-    """How many characters an expression may have so that PCRE surely compiles it (its limit is 64 kB compiled)."""
-    return 30_000
+    """How many bytes an expression of topics may have so that PCRE compiles it; compiled it may have 64 kB."""
+    return 24_000
+
+
+def for_python(expression: str) -> str:
+    r"""For :mod:`re`, which calls ``\Z`` what PCRE calls ``\z``."""
+    return re.sub(r"\\(.)", lambda found: r"\Z" if found[1] == "z" else found[0], expression, flags=re.DOTALL)
 
 
 # patterns of topics
@@ -114,15 +121,26 @@ def _words(pattern: str) -> list[str]:
     return [*result, _ANY] if pending else result
 
 
-def _of_pattern(words: Sequence[str], one: str) -> str:
-    """One pattern, without the ends."""
+def _of_pattern(words: Sequence[str], one: str, one_of_run: str) -> str:
+    """One pattern, without the ends; ``one_of_run`` is for a ``*`` that a ``#`` follows."""
     parts = _split(words)
-    first, *others = [[one if word == _ONE else _escaped(word) for word in part] for part in parts]
+    *before, last = parts
+    made = [_part(part, one, one_of_run) for part in before] + [_part(last, one, one)]
+    first, *others = made
     if not others:
         return _not_empty(words) + r"\.".join(first)
     if not first:
         return _not_empty(words) + _after_any(others)
     return _not_empty(words) + r"\.".join(first) + _rest(others)
+
+
+def _part(words: Sequence[str], one: str, one_of_run: str) -> list[str]:
+    """Words without ``#``; ``one_of_run`` is for each ``*`` at their end."""
+    found, run = [], True
+    for word in reversed(words):
+        run = run and word == _ONE
+        found.append(one_of_run if run else one if word == _ONE else _escaped(word))
+    return found[::-1]
 
 
 def _split(words: Sequence[str]) -> list[list[str]]:
@@ -226,6 +244,7 @@ def _pattern_of(text: str, one: str) -> str:
         (r"(?>(?:\.[^.]*)*?", r"\.#"),
         (r"(?:\.[^.]*)*?", r"\.#"),
         (r"(?:\..*)?", r"\.#"),
+        (r"(?:#\.)*", ""),
         (one, _ONE),
     ):
         text = text.replace(made, meant)
@@ -233,8 +252,14 @@ def _pattern_of(text: str, one: str) -> str:
 
 
 def _glob_of(text: str) -> str:
+    meant = {"(?>.*?": "*", ")": "", ".*": "*"}
     text = text.replace(_UUID, UUID)
-    return _unescaped(re.sub(r"\(\?>\.\*\?((?:\\.|[^()\\])*)\)", r"*\1", text).replace(".*", "*"))
+    return re.sub(
+        r"\\x..|\\.|\(\?>\.\*\?|\)|\.\*",
+        lambda found: meant[found[0]] if found[0] in meant else _unescaped(found[0]),
+        text,
+        flags=re.DOTALL,
+    )
 
 
 def _unescaped(text: str) -> str:

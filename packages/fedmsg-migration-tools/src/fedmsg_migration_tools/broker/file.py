@@ -91,7 +91,10 @@ def _misfits(value: Any, kind: Any, place: str, hook: _Hook) -> Iterator[str]:
         for field in msgspec.structs.fields(struct):
             parts = _parts(value.get(field.encode_name), field.type, at(place, field.encode_name))
             if parts is not None:
-                del value[field.encode_name]
+                if field.required:
+                    value[field.encode_name] = {}  # what is in it is looked at on its own
+                else:
+                    del value[field.encode_name]
                 for one, its_kind, where in parts:
                     yield from _misfits(one, its_kind, where, hook)
     try:

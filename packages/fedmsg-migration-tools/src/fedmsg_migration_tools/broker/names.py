@@ -44,7 +44,7 @@ def matches(globs: Iterable[str], name: str) -> bool:
 
 @lru_cache(maxsize=1024)
 def _compiled(globs: tuple[str, ...]) -> re.Pattern[str]:
-    return re.compile(expressions.of_names(globs).replace(r"\z", r"\Z"))
+    return re.compile(expressions.for_python(expressions.of_names(globs)))
 
 
 def words_misused(pattern: str) -> str | None:

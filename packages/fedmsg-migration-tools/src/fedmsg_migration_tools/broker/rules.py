@@ -8,12 +8,12 @@ import binascii
 import re
 from typing import TYPE_CHECKING
 
-from . import arguments, names
+from . import arguments, expressions, names
 from .passwords import size_of_hash
 from .places import at
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from .shape import Binding, Bus, Exchange, Grants, Policy, Queue, Upstream, User, Vhost
 
@@ -21,6 +21,8 @@ __all__ = ["broken", "suits"]
 
 LONGEST = 255  # bytes of a short string, AMQP 0.9.1, 4.2.5.3
 
+#: What PCRE knows and Python does not.
+_ONLY_PCRE = re.compile(r"\\[CEGHKNQRXghklopPvV]|\(\?[|'&R+0-9-]|\(\?<[^=!]|\(\*|\[\[:|\^[*+?{]")
 _APPLIES_TO = ("all", "classic_queues", "exchanges", "queues", "quorum_queues", "streams")
 #: Which arguments a type of queue refuses (https://www.rabbitmq.com/docs/queues#optional-arguments).
 _NOT_FOR = {
@@ -219,12 +221,15 @@ def _expressions(grants: Grants) -> Iterator[str]:
         yield from _at(f"expressions.{word}", _no_expression(text))
 
 
-def _topics(exchange: str, patterns: Iterable[str], vhost: Vhost, exchanges: _Known) -> Iterator[str]:
+def _topics(exchange: str, patterns: Sequence[str], vhost: Vhost, exchanges: _Known) -> Iterator[str]:
     if exchange != names.DEFAULT_EXCHANGE:
         yield from _unknown("exchange", exchange, exchanges)
     if not _has_topics(exchange, vhost) and tuple(patterns) != ("#",):
         yield 'RabbitMQ checks topics for exchanges of type topic only: here ["#"] is all that can be said'
         return
+    size = len(expressions.of_bindings(patterns).encode())
+    if size > expressions.longest():
+        yield f"so many topics that RabbitMQ cannot compile them ({size} bytes): say them with fewer, by * and #"
     for pattern in patterns:
         yield from _too_long("a topic", pattern)
         word = names.words_misused(pattern)
@@ -253,11 +258,11 @@ def _policy(policy: Policy) -> Iterator[str]:
 
 def _no_expression(text: str) -> Iterator[str]:
     """Why it does not compile; what only PCRE knows is let through, for the broker to judge."""
-    known = re.sub(r"\\[zZGhHRKXQECN]|\(\?<(?![=!])|\(\?[|#']|\(\*|\[\[:", "", text)
     try:
-        re.compile(text.replace(r"\z", r"\Z"))
+        re.compile(expressions.for_python(text))
     except re.error as exc:
-        if known == text.replace(r"\z", "") and "multiple repeat" not in str(exc):
+        taken_by_pcre = ("multiple repeat", "global flags not at the start", "bad escape \\")
+        if not _ONLY_PCRE.search(text) and not exc.msg.startswith(taken_by_pcre):
             yield f"{text!r} is no regular expression: {exc}"
 
 
