@@ -106,9 +106,12 @@ def of_answer(server: Server, status: int, kind: str, text: bytes, target: str) 
 
 
 def _forbidden(server: Server, status: int, reason: str, target: str) -> ManagementError:
-    """RabbitMQ 3.10 and 4.0 answer 401 to everything that the user may not, and say which in words."""
+    """RabbitMQ answers 401 to everything that the user may not, and says which in words.
+
+    "Login failed" of 3.10.8 is "Not_Authorized" in 4.0.5; the other words are the same.
+    """
     user = server.user
-    if re.search("login", reason, re.IGNORECASE):
+    if re.search("login|not_authorized", reason, re.IGNORECASE):
         text = (
             f"does not know the user {user} with this password: check both in amqp_url, or give others in "
             "migration.management_url"
