@@ -20,7 +20,7 @@ from .making import Key, Pair, Validity, authority, certificate, crl, hash_of, n
 from .names import check_authority, check_user, host
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from cryptography import x509
@@ -73,7 +73,7 @@ class Authority:
         with self.folder.writing():
             self.folder.may_begin()
             pair = authority(name, self._validity(days), new_key())
-            record = _record(pair, Kind.CA, name, 1)
+            record = _record(pair, Kind.CA, name, 1, days)
             self.folder.keep(pair)
             self._commit(Ledger(name=name, crl_days=crl_days).with_records(record))
         return record
@@ -107,8 +107,7 @@ class Authority:
             made = []
             for old in former:
                 key = self.folder.pair(old.serial).key if same_key else new_key()
-                lasting = days or round((old.ends - old.begins - SKEW) / timedelta(days=1)) or 1
-                wish = Wish(old.hosts, old.client, lasting)
+                wish = Wish(old.hosts, old.client, days or old.days)
                 pair, record = self._sign(ledger, old.name, wish, key)
                 self.folder.keep(pair)
                 made.append(record)
@@ -136,7 +135,7 @@ class Authority:
                 number, name = old.authority, old.name
                 pair = authority(name, self._validity(days), self.folder.pair(old.serial).key)
                 gone = [msgspec.structs.replace(old, replaced=self._clock())]
-            record = _record(pair, Kind.CA, name, number)
+            record = _record(pair, Kind.CA, name, number, days)
             self.folder.keep(pair)
             self._commit(ledger.with_records(*gone, record))
         return record
@@ -195,7 +194,7 @@ class Authority:
         client = wish.also_client or not hosts
         pair = certificate(issuer, name, self._validity(wish.days), key, hosts=hosts, client=client)
         kind = Kind.SERVER if hosts else Kind.CLIENT
-        return pair, _record(pair, kind, name, number, tuple(map(str, hosts)), client)
+        return pair, _record(pair, kind, name, number, wish.days, tuple(map(str, hosts)), client)
 
     def _signer(self, ledger: Ledger) -> tuple[int, Pair]:
         record = ledger.authorities()[-1]
@@ -255,7 +254,13 @@ def chosen(
 
 
 def _record(
-    pair: Pair, kind: Kind, name: str, number: int, hosts: Iterable[str] = (), client: bool = False
+    pair: Pair,
+    kind: Kind,
+    name: str,
+    number: int,
+    days: int,
+    hosts: tuple[str, ...] = (),
+    client: bool = False,
 ) -> Record:
     made: x509.Certificate = pair.certificate
     return Record(
@@ -265,6 +270,7 @@ def _record(
         authority=number,
         begins=made.not_valid_before_utc,
         ends=made.not_valid_after_utc,
-        hosts=tuple(hosts),
+        days=days,
+        hosts=hosts,
         client=client,
     )

@@ -44,6 +44,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         name: its common name.
         authority: the number of the CA that signed it, counted from 1; a CA that is renewed with its key keeps it.
         hosts: names and addresses of a server.
+        days: how long it was to last, were its CA not to end before.
         client: whether it may present itself as a client.
         replaced: when a newer one took its place.
         revoked: when it was revoked, for which reason.
@@ -55,6 +56,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     authority: int
     begins: datetime
     ends: datetime
+    days: int
     hosts: tuple[str, ...] = ()
     client: bool = False
     replaced: datetime | None = None
