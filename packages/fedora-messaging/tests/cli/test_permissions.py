@@ -2,6 +2,7 @@
 """What ``doctor`` finds out of permissions, on a real broker, against what the broker then really allows."""
 
 import asyncio
+import re
 from typing import Any
 
 import pika
@@ -155,7 +156,12 @@ def test_an_administrator_who_may_impersonate_publishes_nothing_either(bus: Any)
             "queue",
             "the broker will not declare new, which does not exist yet: ",
         ),
-        ({"exchanges": {"new": {**TOPIC, "type": "nonsense"}}}, "exchange", "new: "),
+        # Asked whether it is there, 3.10 looks at the type that it should have; 4.0 does so only when it makes one.
+        (
+            {"exchanges": {"new": {**TOPIC, "type": "nonsense"}}},
+            "exchange",
+            "new: |the broker will not declare new, .*'nonsense'",
+        ),
         (
             {"passive_declares": True, "queues": {"new": KEPT}},
             "queue",
@@ -169,7 +175,7 @@ def test_what_cannot_be_declared(bus: Any, settings: dict[str, Any], check: str,
     findings = examine(bus.url, **{**QUEUE, **settings})
     (failed,) = (finding for finding in findings if finding.status == "FAIL")
     assert failed.check == check
-    assert failed.text.startswith(words)
+    assert re.match(words, failed.text)
 
 
 def test_passive_declares_need_no_permission(bus: Any) -> None:
