@@ -195,7 +195,7 @@ def test_a_new_authority_beside_the_former_until_that_retires(ca: Authority) -> 
     assert len(list(ca.folder.crls.iterdir())) == 2
     assert ca.folder.crl.read_text().count("BEGIN X509 CRL") == 2
     certificate_of(ca, "bodhi").verify_directly_issued_by(old)
-    with pytest.raises(ToolsError, match="Renew these first.*bodhi, koji"):
+    with pytest.raises(ToolsError, match=r"Renew these first.*bodhi, koji"):
         ca.retire()
     ca.renew(["bodhi"])
     certificate_of(ca, "bodhi").verify_directly_issued_by(new)
@@ -245,7 +245,7 @@ def test_one_who_writes_for_ever_is_not_waited_for(ca: Authority, monkeypatch: p
 
 
 def test_what_is_damaged_is_named(ca: Authority, tmp_path: Path) -> None:
-    with pytest.raises(ToolsError, match="There is no CA in .*: make one with 'pki init'"):
+    with pytest.raises(ToolsError, match=r"There is no CA in .*: make one with 'pki init'"):
         Authority(tmp_path / "nowhere").refresh()
     ledger = ca.folder.path / "ledger.json"
     text = ledger.read_bytes()
