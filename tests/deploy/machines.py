@@ -1,0 +1,214 @@
+# SPDX-License-Identifier: MIT
+"""Machines of one's own on a network of their own, with the files of ``deploy/rabbitmq`` where an operator puts them.
+
+They are namespaces of Linux (network, mounts, processes, host name), so RabbitMQ is started by its own script, with the
+ports and paths that stand in the files, and neither sees nor disturbs what else runs here. Needs root, or a system that
+gives every user namespaces.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from fedora_messaging.private_node import installation
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
+HERE = Path(__file__).parent
+RABBITMQ = HERE.parents[1] / "deploy" / "rabbitmq"
+OUTSIDE = "10.98.0.254"
+BOOT = 120.0
+"""Seconds that RabbitMQ may take to start; it takes 4 to 15."""
+
+
+def address(host: str) -> str:
+    """Of ``bus2.example.org``, as seen by the others."""
+    return f"10.98.0.{host.removeprefix('bus').partition('.')[0]}"
+
+
+class Machines:
+    """One machine or three, and a place outside of them. Use it as a context manager.
+
+    Arguments:
+        folder: for their files.
+        hosts: their names, ``bus1.example.org`` and so on.
+    """
+
+    def __init__(self, folder: Path, *hosts: str) -> None:
+        self.folder = folder
+        self.hosts = hosts
+        root = os.environ.get("RABBITMQ_ROOT")
+        self.root = Path(root).absolute() if root else Path("/")
+        found = installation.find(os.environ.get("RABBITMQ_HOME"), root=self.root)
+        self.version = found.version
+        self._home = Path("/") / found.home.relative_to(self.root)
+        self._network: subprocess.Popen[bytes] | None = None
+        self._brokers: dict[str, subprocess.Popen[bytes]] = {}
+
+    def __enter__(self) -> Self:
+        lines = [f"{address(host)} {host} {host.partition('.')[0]}\n" for host in self.hosts]
+        (self.folder / "hosts").write_text("127.0.0.1 localhost\n" + "".join(lines))
+        for host in self.hosts:
+            for name in ("etc", "lib", "log"):
+                (self.folder / host / name).mkdir(parents=True)
+        user = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
+        self._network = subprocess.Popen(
+            ["unshare", *user, "--net", "--mount", "--uts", "--pid", "--fork", "--kill-child", "--mount-proc"]
+            + ["sh", HERE / "network.sh", self.folder, self.root, *self.hosts],
+            stdin=subprocess.DEVNULL,
+        )
+        wait_for(lambda: all((self.folder / host / "pid").exists() for host in self.hosts), "the machines", 30)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._network:
+            self._network.kill()  # and with it go all processes that were started in it
+            self._network.wait()
+        for broker in self._brokers.values():
+            broker.wait(30)
+
+    def install(self, *names: str, cookie: str = "") -> None:
+        """Put these files of ``deploy/rabbitmq`` where they belong, on every machine."""
+        for host in self.hosts:
+            folder = self.etc(host)
+            for name in names:
+                into = folder / "conf.d" if name.startswith("conf.d/") else folder
+                into.mkdir(exist_ok=True)
+                shutil.copy(RABBITMQ / name, into)
+            secret = self.folder / host / "lib" / ".erlang.cookie"
+            secret.write_text(cookie or secrets.token_hex(20))
+            secret.chmod(0o400)
+
+    def etc(self, host: str) -> Path:
+        """What is its ``/etc/rabbitmq``."""
+        return self.folder / host / "etc"
+
+    def start(self, host: str) -> None:
+        """Start RabbitMQ there, as its service does; does not wait for it."""
+        log = self.log_file(host).open("ab")
+        command = self._command(host, ["chroot", str(self.root), f"{self._home}/sbin/rabbitmq-server"])
+        self._brokers[host] = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+
+    def await_start(self, host: str) -> None:
+        """Wait until RabbitMQ says that it is ready.
+
+        Raises:
+            AssertionError: it ended, or took too long; with the end of its log.
+        """
+        broker = self._brokers[host]
+
+        def ready() -> bool:
+            assert broker.poll() is None, self.log(host)[-4000:]
+            return "Server startup complete" in self.log(host)
+
+        wait_for(ready, f"RabbitMQ on {host}", BOOT)
+
+    def log_file(self, host: str) -> Path:
+        """What RabbitMQ prints: the journal of that machine."""
+        return self.folder / host / "journal"
+
+    def log(self, host: str) -> str:
+        """All it has printed."""
+        return self.log_file(host).read_text(errors="replace")
+
+    def run(self, host: str | None, *command: str, text: str = "") -> subprocess.CompletedProcess[str]:
+        """A command on that machine, or outside of them for None."""
+        return subprocess.run(
+            self._command(host, list(command)),
+            input=text,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+
+    def ctl(self, host: str, *arguments: str, text: str = "") -> str:
+        """``rabbitmqctl`` there, with the tools' own configuration; returns what it prints."""
+        # Without --quiet: with it, the one of 4.0.5 waits for a terminal when it is to read a password.
+        command = ["chroot", str(self.root), f"{self._home}/sbin/rabbitmqctl", *arguments]
+        done = self.run(host, *command, text=text)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def doctor(self, host: str | None, where: str, tls: Path) -> list[str]:
+        """What ``fedora-messaging doctor`` finds wrong on that machine, with the certificate in that folder."""
+        names = {"ca_cert": tls.parents[1] / "ca.pem", "certfile": tls / "cert.pem", "keyfile": tls / "key.pem"}
+        lines = [f'{key} = "{path}"' for key, path in names.items() if path.exists()]
+        conf = self.folder / "client.toml"
+        conf.write_text("\n".join([f'amqp_url = "amqps://{where}/%2F?connection_attempts=1"', "[tls]", *lines]))
+        done = self.run(host, sys.executable, "-m", "fedora_messaging", "--conf", str(conf), "doctor", "--json")
+        return [one["text"] for one in json.loads(done.stdout) if one["status"] == "FAIL"]
+
+    def request(self, host: str | None, method: str, url: str, **more: object) -> tuple[int, Any]:
+        """An HTTP request from that machine: the status, 0 without an answer, and the body or the reason.
+
+        ``more`` are ``ca``, ``tls`` (a folder of a certificate), ``user``, ``password`` and ``body``.
+        """
+        asked = {key: str(value) if isinstance(value, Path) else value for key, value in more.items()}
+        text = json.dumps({"method": method, "url": url, **asked})
+        done = self.run(host, sys.executable, str(HERE / "request.py"), text=text)
+        assert done.returncode == 0, done.stderr
+        status, answer = json.loads(done.stdout)
+        return status, answer
+
+    def handshake(self, host: str | None, where: str, *options: str) -> str:
+        """What ``openssl s_client`` prints of a TLS handshake; it is over when something was exchanged."""
+        command = ["openssl", "s_client", "-connect", where, "-cipher", "ALL:@SECLEVEL=0", *options]
+        done = self.run(host, *command, text="AMQP\0\0\x09\x01")
+        return done.stdout + done.stderr
+
+    def listeners(self, host: str) -> set[tuple[str, int]]:
+        """Addresses and ports on which anything listens there, as the kernel says."""
+        found = set()
+        for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+            # /proc/net is that of the process which looks.
+            for line in self.run(host, "cat", table).stdout.splitlines()[1:]:
+                local, _, state = line.split()[1:4]
+                if state == "0A":  # TCP_LISTEN, include/net/tcp_states.h
+                    ip, _, port = local.partition(":")
+                    found.add((_ADDRESSES.get(ip, ip), int(port, 16)))
+        return found
+
+    def _command(self, host: str | None, command: list[str]) -> list[str]:
+        """The command that runs a command there: into the network's namespaces, and from there to the machine's."""
+        assert self._network is not None
+        children = Path(f"/proc/{self._network.pid}/task/{self._network.pid}/children").read_text().split()
+        into = ["nsenter", "--target", children[0], "--net", "--mount", "--uts", "--pid"]
+        if os.geteuid() != 0:
+            into += ["--user", "--preserve-credentials"]
+        if host is not None:
+            pid = (self.folder / host / "pid").read_text().strip()
+            into += ["nsenter", "--target", pid, "--net", "--mount", "--uts"]
+        return [*into, "env", "HOME=/var/lib/rabbitmq", *command]
+
+
+_ADDRESSES = {
+    "00000000": "0.0.0.0",
+    "0100007F": "127.0.0.1",
+    "0" * 32: "::",
+    "00000000000000000000000001000000": "::1",
+}
+
+
+def wait_for(condition: Callable[[], bool], what: str, seconds: float) -> None:
+    """Until a condition holds.
+
+    Raises:
+        AssertionError: it does not within so many seconds.
+    """
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, f"{what} took longer than {seconds:g} s"
+        time.sleep(0.05)

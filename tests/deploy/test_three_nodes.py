@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: MIT
+"""``deploy/rabbitmq`` on three machines: they find each other, over TLS, and who is cut off stops."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from .conftest import HOSTS
+from .machines import Machines, wait_for
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from .conftest import Pki
+
+FILES = (
+    "rabbitmq.conf",
+    "advanced.config",
+    "enabled_plugins",
+    "definitions.json",
+    "cluster/rabbitmq-env.conf",
+    "cluster/inter_node_tls.config",
+    "conf.d/50-open-amqp.conf",
+    "conf.d/60-cluster.conf",
+)
+ADMIN = {"user": "admin", "password": "correct horse battery staple"}
+API = "https://localhost:15671/api"
+
+
+@pytest.fixture(scope="module")
+def three(tmp_path_factory: pytest.TempPathFactory, pki: Pki) -> Iterator[Machines]:
+    with Machines(tmp_path_factory.mktemp("three"), *HOSTS) as machines:
+        new = ["conf.d/70-rabbitmq4.conf"] if machines.version >= (4,) else []
+        machines.install(*FILES, *new, cookie="the same on all three")
+        pki.bring(machines)
+        for host in HOSTS:
+            machines.start(host)
+        for host in HOSTS:
+            machines.await_start(host)
+        machines.ctl(HOSTS[0], "add_user", ADMIN["user"], text=ADMIN["password"])
+        machines.ctl(HOSTS[0], "set_user_tags", ADMIN["user"], "administrator")
+        machines.ctl(HOSTS[0], "set_permissions", ADMIN["user"], ".*", ".*", ".*")
+        yield machines
+
+
+def get(three: Machines, pki: Pki, host: str, path: str) -> object:
+    status, answer = three.request(host, "GET", f"{API}/{path}", ca=pki.ca, **ADMIN)
+    assert status == 200, answer
+    return json.loads(answer)
+
+
+def test_they_are_one_cluster(three: Machines, pki: Pki) -> None:
+    for host in HOSTS:
+        nodes = get(three, pki, host, "nodes")
+        assert isinstance(nodes, list)
+        assert {node["name"] for node in nodes if node["running"]} == {f"rabbit@{host}" for host in HOSTS}
+    assert get(three, pki, HOSTS[1], "cluster-name") == {"name": "bus.example.org"}
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_what_is_open(three: Machines, host: str) -> None:
+    every = {("::", 5671), ("0.0.0.0", 25672), ("0.0.0.0", 4369), ("::", 4369)}
+    assert three.listeners(host) == every | {("127.0.0.1", 15671), ("127.0.0.1", 15692)}
+
+
+def test_between_nodes_all_is_encrypted(three: Machines, pki: Pki) -> None:
+    tls = pki.of(HOSTS[1])
+    ours = ["-cert", f"{tls}/cert.pem", "-key", f"{tls}/key.pem", "-verify_hostname", HOSTS[0]]
+    said = three.handshake(HOSTS[1], f"{HOSTS[0]}:25672", "-CAfile", str(pki.ca), *ours)
+    assert "Verify return code: 0 (ok)" in said
+    refused = three.handshake(HOSTS[1], f"{HOSTS[0]}:25672", "-CAfile", str(pki.ca), "-tls1_2")
+    assert "handshake failure" in refused  # without a certificate
+
+
+def test_a_certificate_is_a_login_at_each(three: Machines, pki: Pki) -> None:
+    nobody = {"password_hash": "", "tags": ""}
+    assert three.request(HOSTS[0], "PUT", f"{API}/users/alice", ca=pki.ca, body=nobody, **ADMIN)[0] == 201
+    three.ctl(HOSTS[0], "set_permissions", "alice", ".*", ".*", ".*")
+    for host in HOSTS:
+        assert three.doctor(None, f"{host}:5671", pki.of("alice")) == []
+
+
+def test_a_quorum_queue_is_on_all_three(three: Machines, pki: Pki) -> None:
+    wanted = {"durable": True, "arguments": {"x-queue-type": "quorum"}}
+    made = three.request(HOSTS[0], "PUT", f"{API}/queues/%2F/work", ca=pki.ca, body=wanted, **ADMIN)
+    assert made[0] == 201, made
+    queue = get(three, pki, HOSTS[2], "queues/%2F/work")
+    assert isinstance(queue, dict)
+    assert sorted(queue["members"]) == [f"rabbit@{host}" for host in HOSTS]
+
+
+@pytest.mark.slow
+def test_who_is_cut_off_stops_until_it_is_back(three: Machines, pki: Pki) -> None:
+    assert ("::", 5671) in three.listeners(HOSTS[0])
+    cut = three.run(None, "ip", "link", "set", "port1", "down")
+    assert cut.returncode == 0, cut.stderr
+    wait_for(lambda: ("::", 5671) not in three.listeners(HOSTS[0]), "the minority's stop", 90)
+    assert three.doctor(None, f"{HOSTS[1]}:5671", pki.of("alice")) == []  # the others go on
+    three.run(None, "ip", "link", "set", "port1", "up")
+    wait_for(lambda: ("::", 5671) in three.listeners(HOSTS[0]), "its return", 90)
+    wait_for(lambda: three.doctor(None, f"{HOSTS[0]}:5671", pki.of("alice")) == [], "a login there", 60)
