@@ -9,6 +9,7 @@ closes, nothing says what became of those not confirmed.
 
 from __future__ import annotations
 
+import re
 from collections import OrderedDict, deque
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
@@ -159,13 +160,17 @@ def culprit(closed: ChannelClosed, unconfirmed: list[Outgoing]) -> int | None:
         return 0
     if closed.code not in (403, 404):
         return None
-    about_topic = closed.code == 403 and "access to topic '" in closed.text
+    about_topic = _about_topic(closed)
     fitting = [i for i, message in enumerate(unconfirmed) if _fits(closed.text, about_topic, message)]
     if closed.text.endswith(_CUT):
         alike = {(_name(unconfirmed[i]), about_topic and unconfirmed[i].topic) for i in fitting}
         if len(alike) > 1:
             return None
     return fitting[0] if fitting else None
+
+
+def _about_topic(closed: ChannelClosed) -> bool:
+    return closed.code == 403 and "access to topic '" in closed.text
 
 
 _CUT = "..."  # RabbitMQ cuts a reply text at 252 bytes, perhaps within a character, and ends it so
@@ -208,28 +213,43 @@ def failure(message: Outgoing, settled: Settled[Any]) -> PublishReturned:
 
 
 def refusal(
-    message: Outgoing, closed: ChannelClosed | ConnectionException
+    message: Outgoing, closed: ChannelClosed | ConnectionException, user: str | None = None
 ) -> PublishReturned | PublishForbidden:
-    """What to raise for ``message``, because of which the broker closed the channel, or even the connection."""
+    """What to raise for ``message``, because of which the broker closed the channel, or even the connection.
+
+    ``user``: whom we said to be, for where the broker does not say it, or its words are cut.
+    """
+    exchange, topic = message.exchange, message.topic
     if isinstance(closed, ConnectionException):
-        return PublishForbidden(
-            f"{message.topic}: the broker refuses it in the exchange {message.exchange}, and could not say why: "
-            f"{closed}",
-            exchange=message.exchange,
-            topic=message.topic,
-        )
+        why = f"{topic}: the broker refuses it in the exchange {exchange}, and could not say why: {closed}"
+        return PublishForbidden(why, exchange=exchange, topic=topic, user=user)
     if closed.code == 404:  # NOT_FOUND
         return PublishReturned(
-            f"{message.topic}: the exchange {message.exchange!r} does not exist: declare it, "
+            f"{topic}: the exchange {exchange!r} does not exist: declare it, "
             f"or correct publish_exchange ({closed.text})",
-            exchange=message.exchange,
-            topic=message.topic,
+            exchange=exchange,
+            topic=topic,
         )
-    return PublishForbidden(
-        f"{message.topic}: the broker refuses it in the exchange {message.exchange}: {closed.text}",
-        exchange=message.exchange,
-        topic=message.topic,
-    )
+    named = _USER.search(closed.text)
+    who = named["refused"] or named["login"] if named else user
+    why = f"{topic}: {_forbidden(closed, exchange, who)} ({closed.text})"
+    return PublishForbidden(why, exchange=exchange, topic=topic, user=who)
+
+
+# RabbitMQ's words, 3.10 and 4.0: of permissions, and of a user_id that is not the connection's user.
+_USER = re.compile(r"refused for user '(?P<refused>.*)'$|authenticated user was '(?P<login>.*)'$", re.DOTALL)
+_NOT_PERMITTED = re.compile(r"ACCESS_REFUSED - (\w+ )?access to ")
+
+
+def _forbidden(closed: ChannelClosed, exchange: str, user: str | None) -> str:
+    """Who may not do it, and what to do."""
+    us = f"the user {user!r}" if user else "our user"
+    if _NOT_PERMITTED.match(closed.text):
+        what = "this topic" if _about_topic(closed) else "anything"
+        return f"{us} may not publish {what} to the exchange {exchange!r}: have the operator grant it"
+    if "user_id" in closed.text:
+        return f"{us} may not publish as somebody else to the exchange {exchange!r}: leave user_id out"
+    return f"the broker refuses it in the exchange {exchange!r}: correct the message"
 
 
 def timeout(

@@ -208,7 +208,8 @@ class Consumer(ConnectionEvents):
             intake.channel = None
             self._broken.set()
             if error.code == _ACCESS_REFUSED:
-                raise PermissionException("queue", queue, f"{error.text} ({error.code})") from error
+                advice = "have read permission for it granted"
+                raise PermissionException("queue", queue, f"{error.text} ({error.code}); {advice}") from error
             raise BadDeclaration("queue", queue, f"{error.text} ({error.code})") from error
 
     def _deliver(self, delivery: Delivery) -> None:

@@ -7,15 +7,16 @@ One outage is two lines in the log, however many attempts it takes: one when it 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import math
 import time
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from .backoff import delays
 from .exceptions import ConfigurationException, ConnectionException
-from .transports import for_address
+from .transports import certificates, for_address
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -79,6 +80,17 @@ class Dialer:
     def attempts(self) -> int:
         """The URL's ``connection_attempts``: rounds before the first connection is given up."""
         return max(1, int(self._option("connection_attempts", 1) or 1))
+
+    @property
+    def user(self) -> str | None:
+        """Whom we say to be: the user in the URL, or the name in our certificate; None where there is neither."""
+        address = self._addresses[(self._next - 1) % len(self._addresses)]
+        if name := urlsplit(address.url).username:
+            return unquote(name)
+        if path := address.tls.get("certfile"):
+            with contextlib.suppress(OSError, ValueError):
+                return certificates.of_file(path).subject
+        return None
 
     def lost(self, error: ConnectionException, *, settled: bool = False) -> None:
         """The connection broke: the outage begins. ``settled``: it will not break for the same reason again."""

@@ -127,8 +127,20 @@ class PublishBlocked(PublishTimeout):
 
 class PublishForbidden(_AboutOneMessage):
     """The broker refuses this message for good: the user may not publish that topic to that exchange, or the
-    broker does not accept its properties or its size. Trying again is no use.
+    broker does not accept its properties or its size. Trying again is no use. ``user`` is whom the broker takes us
+    for, as far as it is known.
     """
+
+    def __init__(
+        self,
+        reason: object = None,
+        *,
+        exchange: str | None = None,
+        topic: str | None = None,
+        user: str | None = None,
+    ) -> None:
+        super().__init__(reason, exchange=exchange, topic=topic)
+        self.user = user
 
 
 class PublishIncomplete(PublishException):

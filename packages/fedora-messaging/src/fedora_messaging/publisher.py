@@ -250,7 +250,7 @@ class Publisher(ConnectionEvents, ChannelEvents):
         self._suspects.add(refused.message)
         if index:
             self._groups.appendleft(index)
-        self._settle(refused, refusal(refused.message, error))
+        self._settle(refused, refusal(refused.message, error, self._dialer.user))
         return left
 
     def _take_unsayable(
@@ -259,7 +259,7 @@ class Publisher(ConnectionEvents, ChannelEvents):
         """Suspect those that may have ended the connection; one that was sent alone for that, and did, is refused."""
         able = [publication for publication in left if ends_connections(error, publication.message)]
         if error is not None and len(left) == len(able) == 1 and self._suspects.hold(able[0].message):
-            self._settle(able[0], refusal(able[0].message, error))
+            self._settle(able[0], refusal(able[0].message, error, self._dialer.user))
             return []
         for publication in able:
             self._suspects.add(publication.message)

@@ -25,6 +25,8 @@ T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
+_NOT_FOUND = 404  # AMQP 0.9.1, 1.1: reply codes
+
 
 @dataclass(frozen=True)
 class Topology:
@@ -77,7 +79,9 @@ async def _refusable(answer: Awaitable[T], kind: str, description: str) -> T:
     try:
         return await answer
     except ChannelClosed as error:
-        raise BadDeclaration(kind, description, f"{error.text} ({error.code})") from error
+        raise BadDeclaration(
+            kind, description, f"{error.text} ({error.code}){_advice(kind, error)}"
+        ) from error
     except ConnectionException as error:
         if feature := _DEPRECATED.search(str(error)):
             raise BadDeclaration(kind, description, _deprecated(feature[1])) from error
@@ -94,3 +98,18 @@ def _deprecated(feature: str) -> str:
         what = "queues that are neither durable nor exclusive, "
         advice = "set durable = true, or exclusive = true"
     return f"the broker does not permit {what}the deprecated feature {feature}: {advice}, or have it permitted there"
+
+
+def _advice(kind: str, error: ChannelClosed) -> str:
+    """What to do about it, where the broker's reply code and words say enough."""
+    if "refused for user" in error.text:
+        if kind == "binding":
+            return (
+                "; have write permission for the queue, and read permission for exchange and topic, granted"
+            )
+        return "; have configure permission for it granted, or set passive_declares = true if it is there already"
+    if error.code == _NOT_FOUND and kind != "binding":
+        return "; have it created, or set passive_declares = false"
+    if "inequivalent arg" in error.text:
+        return "; configure it as it is, or have it deleted"
+    return ""

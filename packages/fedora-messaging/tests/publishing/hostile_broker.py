@@ -138,6 +138,8 @@ class FakeConnection:
 class FakeBroker:
     """A dialer, and the broker that it reaches."""
 
+    user = "me"
+
     def __init__(self) -> None:
         self.known: dict[Outgoing, Sent] = {}
         self.connection: FakeConnection | None = None

@@ -254,15 +254,25 @@ def test_a_broker_of_another_name(secure: Any, failing: Failing) -> None:
     assert permanent
 
 
-@pytest.mark.parametrize(("own", "why"), [("expired", "certificate expired"), ("foreign", "unknown ca")])
-def test_a_certificate_that_the_broker_refuses(secure: Any, failing: Failing, own: str, why: str) -> None:
+@pytest.mark.parametrize(
+    ("own", "why", "advice"),
+    [
+        ("expired", "certificate expired", "renew the one in tls.certfile ({})"),
+        (
+            "foreign",
+            "unknown ca",
+            "check the certificate in tls.certfile ({}), and which CA the broker trusts",
+        ),
+    ],
+)
+def test_a_certificate_that_the_broker_refuses(
+    secure: Any, failing: Failing, own: str, why: str, advice: str
+) -> None:
     where = f"localhost:{secure.node.ports['amqps']}"
+    told = advice.format(secure.path(f"{own}.pem"))
     for before in ("", f"admin:{SECRET}@"):
         assert failing(secure.url(before), secure.tls(own)) == (
-            (
-                f"{where} refused our certificate ({why}): check the certificate in tls.certfile "
-                f"({secure.path(own)}.pem), and which CA the broker trusts"
-            ),
+            f"{where} refused our certificate ({why}): {told}",
             True,
         )
 
