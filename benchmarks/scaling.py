@@ -23,7 +23,7 @@ from fedora_messaging.private_node import PrivateNode
 
 from . import frames, limit, payload
 from .limit import Bare
-from .processes import cpu_seconds
+from .processes import cpu_seconds, memory_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -219,6 +219,40 @@ def federated(node: PrivateNode, count: int, rounds: int) -> Rate:
     )
 
 
+def memory(node: PrivateNode) -> float:
+    """What Erlang has in use, in kB of 1,000 bytes, after a collection."""
+    return int(node.evaluate("[garbage_collect(P) || P <- processes()], erlang:memory(total)")) / 1000
+
+
+def cost(
+    node: PrivateNode, connections: int = 200, queues: int = 1000, bindings: int = 10_000
+) -> dict[str, float]:
+    """Memory in kB that one more connection with a channel, idle queue of each type, and binding takes."""
+    # What is resident: over loopback Erlang counts buffers of 4 MB for each, which the system never fills.
+    resident = memory_of(node.pid)["rss_mb"]
+    opened = [Bare(node.amqp_url) for _ in range(connections)]
+    found = {"a connection": (memory_of(node.pid)["rss_mb"] - resident) * 1000 / connections}
+    for bare in opened:
+        bare.__exit__(None)
+    with pika.BlockingConnection(pika.URLParameters(node.amqp_url)) as connection:
+        channel = connection.channel()
+        for kind, count in (("classic", queues), ("quorum", queues // 5), ("stream", queues // 5)):
+            before = memory(node)
+            for number in range(count):
+                channel.queue_declare(f"{kind}.{number}", durable=True, arguments={"x-queue-type": kind})
+            found[f"a {kind} queue"] = (memory(node) - before) / count
+            for number in range(1 if kind == "classic" else 0, count):
+                channel.queue_delete(f"{kind}.{number}")
+        before = memory(node)
+        for number in range(bindings):
+            channel.queue_bind("classic.0", EXCHANGE, f"org.fedoraproject.prod.{number}.#")
+        found["a binding"] = (memory(node) - before) / bindings
+        shape = Shape("", 1, "classic")
+        found["us for a message among 10,000 bindings"] = publish(node, shape, 10_000).broker_us
+        channel.queue_delete("classic.0")
+    return found
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """Print a line for each shape, and the whole as JSON at the end."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.scaling", description=__doc__.splitlines()[0])
@@ -236,6 +270,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             show(shape.name, found[-1]["publish"], found[-1]["consume"])
         rate = federated(node, options.count, options.rounds)
         show("federation, one virtual host to another", asdict(rate), None)
+        for name, kilobytes in cost(node).items():
+            print(f"{name:42} {kilobytes:7.1f} {'' if name.startswith('us') else 'kB'}", flush=True)
     json.dump(found, sys.stdout)
     print()
 
