@@ -289,8 +289,9 @@ def _queue(queue: Properties, known: Callable[[str], bool]) -> _Table:
     table |= {"auto_delete": True} if queue["auto_delete"] else {}
 
     def allowed(key: str, value: Any) -> bool:
-        dangling = key == "dead_letter_exchange" and value and not known(value)
-        return rules.suits(key, kind) and not dangling and arguments.fits(Queue, key, value)
+        if not rules.suits(key, kind) or not arguments.fits(Queue, key, value):
+            return False
+        return key != "dead_letter_exchange" or not value or known(value)
 
     keys, left = arguments.to_keys(queue["arguments"], arguments.QUEUE, allowed)
     return table | keys | ({"arguments": left} if left else {})
