@@ -35,7 +35,7 @@ def sent(topic: str, by: str, proof: Proof = Proof.SIGNED, at: float | None = NO
     return Sent(topic, Publisher(by, proof), "2023-an-id", at)
 
 
-def traffic(messages: Iterable[Sent], most: int = 1000) -> Traffic:
+def traffic(messages: Iterable[Sent], most: int = 10_000) -> Traffic:
     seen = Traffic("amq.topic", most)
     for one in messages:
         seen.add(one)

@@ -15,6 +15,7 @@ from fedmsg_migration_tools.broker.learning.messages import Sent
 from fedmsg_migration_tools.broker.learning.oldbus import OldBus
 from fedmsg_migration_tools.broker.learning.proposing import Rules
 from fedmsg_migration_tools.broker.learning.publishers import Proof, Publisher
+from fedmsg_migration_tools.broker.learning.wording import day
 from fedmsg_migration_tools.broker.shape import User
 
 from .support import NOW, RULES, proposed, real, sent, traffic, understood, written
@@ -62,7 +63,7 @@ def test_what_is_not_allowed_shared_or_unseen_stands_at_its_head() -> None:
     assert "# In routing_policy, allowed, and never seen (3):" in text
     assert "# Topics that several users may publish (1):\n#   a.b.c.d: x, y" in text
     assert text.endswith(
-        "# These have a certificate, but no topic is known of them: they may do nothing.\n\n"
+        "# These a certificate, but no topic is known of them: they may do nothing.\n\n"
         "# idle-host: its certificate is valid until 2023-11-23, renew it soon\n"
         '[users."idle-host"]\ncertificate = true\n'
     )
@@ -101,7 +102,7 @@ def test_nothing_that_others_wrote_breaks_out(name: str, topic: str, example: st
 
 @pytest.mark.parametrize("moment", [float("inf"), float("nan"), 1e300, -1e300])
 def test_no_date_is_no_problem(moment: float) -> None:
-    assert fragment.day(moment) == ""
+    assert day(moment) == ""
     assert understood(written([sent(TOPIC, HOST, at=moment)])).users
 
 

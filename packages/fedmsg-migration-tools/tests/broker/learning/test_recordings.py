@@ -37,8 +37,8 @@ def test_what_is_wrong_is_counted_by_kind_and_the_rest_is_read(tmp_path: Path, r
     path = file(tmp_path, b"\n".join(lines))
     assert len(list(read(path, reader, notes))) == 2
     first, second = notes.lines()
-    assert first.startswith(f"{path}: 3 are no JSON objects (the first: line 3, ")
-    assert second.startswith(f"{path}: 1 are in no form that is known (the first: line 5, ")
+    assert first.startswith(f"{path}: 3 times no JSON object, the first in line 3 (")
+    assert second.startswith(f"{path}: 1 time a form that is not known, the first in line 5 (")
     assert notes.count == 4
 
 
@@ -57,7 +57,7 @@ def test_a_line_too_long_is_left_out_and_not_held(
     notes = Notes()
     path = file(tmp_path, GOOD + b"\n" + b"x" * 5_000_000 + b"\n" + GOOD + b"\n[\n" + b" " * 2_000_000)
     assert len(list(read(path, reader, notes))) == 2
-    assert notes.lines() == [f"{path}: 2 are longer than 1 MiB (the first: line 2)"]
+    assert notes.lines() == [f"{path}: 2 times a line of more than 1 MiB, the first in line 2"]
 
 
 def test_standard_input(reader: Reader, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,11 +7,11 @@ All that others wrote (names, topics, ids) is escaped: a value as TOML has it, i
 from __future__ import annotations
 
 import json
-import time
 from typing import TYPE_CHECKING
 
 from ...fedmsg.certificates import shown
 from .proposing import only
+from .wording import count, day
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .proposing import Account, Grant, Proposal, Refused
     from .traffic import Tally, Traffic, Way
 
-__all__ = ["as_dict", "count", "day", "summary", "text", "toml"]
+__all__ = ["as_dict", "summary", "text", "toml"]
 
 _MONTH = 30 * 86400  # seconds
 
@@ -55,7 +55,7 @@ def text(
         lines += ["", *_user(account, old, now), *_grants(account, vhost)]
     idle = only(proposal.accounts, publish=False)
     if idle:
-        lines += ["", "# These have a certificate, but no topic is known of them: they may do nothing."]
+        lines += ["", "# These a certificate, but no topic is known of them: they may do nothing."]
     for account in idle:
         lines += ["", *_user(account, old, now)]
     return "\n".join(lines) + "\n"
@@ -84,19 +84,6 @@ def summary(proposal: Proposal, old: OldBus, traffic: Traffic) -> Iterator[str]:
 def toml(value: str) -> str:
     """A text as TOML writes it, in quotes; also as a key."""
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-
-
-def count(number: int, what: str) -> str:
-    """``1 message``, ``2,000 messages``."""
-    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
-
-
-def day(moment: float | None) -> str:
-    """``2026-11-24``, UTC; empty where no date is known."""
-    try:
-        return "" if moment is None else time.strftime("%Y-%m-%d", time.gmtime(moment))
-    except (OverflowError, OSError, ValueError):
-        return ""
 
 
 def _section(title: str, entries: Iterable[str]) -> Iterator[str]:

@@ -50,7 +50,7 @@ def listen(
             try:
                 hear(reader.frames(frames))
             except Unlearnt as error:
-                notes.add("ZeroMQ", "live", error)
+                notes.add("ZeroMQ", "what was heard", error)
 
     async def watch() -> None:
         subscriber.attach(read)

@@ -64,7 +64,7 @@ class Reader:
         try:
             return self._of_envelope(parse(frames))
         except Unbridgeable as error:
-            raise Unlearnt("are none of fedmsg's", error.detail) from error
+            raise Unlearnt("frames that are no message", error.detail) from error
 
     def document(self, text: bytes) -> Iterator[Sent | Unlearnt]:
         """The messages in one JSON text: a message, a list of them, or a page of an archive.
@@ -77,7 +77,7 @@ class Reader:
             except Unlearnt as error:
                 yield error
             except (Unbridgeable, ValueError) as error:
-                yield Unlearnt("cannot be decoded", shown(" ".join(str(error).split())))
+                yield Unlearnt("something that cannot be decoded", shown(" ".join(str(error).split())))
             else:
                 if found is not None:
                     yield found
@@ -88,7 +88,7 @@ class Reader:
             listed = fields.get("raw_messages")
             members = [text] if listed is None else _members(listed)
         except ValueError as error:
-            raise Unlearnt("are no JSON objects", shown(" ".join(str(error).split()))) from error
+            raise Unlearnt("no JSON object", shown(" ".join(str(error).split()))) from error
         yield from members
 
     def _message(self, fields: dict[str, bytes]) -> Sent | None:
@@ -102,7 +102,7 @@ class Reader:
         if "routing_key" in fields and "payload" in fields:
             return self._of_queue(fields)
         raise Unlearnt(
-            "are in no form that is known", f"its keys are {shown(', '.join(list(fields)[:9])) or 'none'}"
+            "a form that is not known", f"its keys are {shown(', '.join(list(fields)[:9])) or 'none'}"
         )
 
     # fedmsg
@@ -173,7 +173,7 @@ def _of_trace(fields: Mapping[str, bytes]) -> Sent | None:
     keys, exchange, vhost = (_value(fields, name) for name in ("routing_keys", "exchange", "vhost"))
     user, properties = _value(fields, "user"), _table(_value(fields, "properties"))
     if not isinstance(keys, list) or not keys or not isinstance(user, str) or not isinstance(exchange, str):
-        raise Unlearnt("are in no form that is known", "a trace without routing_keys, user or exchange")
+        raise Unlearnt("a form that is not known", "a trace without routing_keys, user or exchange")
     return Sent(
         _topic(keys[0]),
         Publisher(proper(user, "user"), Proof.BROKER),
@@ -206,13 +206,13 @@ def _table(value: object) -> Mapping[str, Any]:
 
 def _topic(value: object) -> str:
     if not isinstance(value, str):
-        raise Unlearnt("have no topic")
+        raise Unlearnt("no topic")
     try:
         length = len(value.encode())
     except UnicodeEncodeError as error:
-        raise Unlearnt("have a topic that is no UTF-8", shown(value)) from error
+        raise Unlearnt("a topic that is no UTF-8", shown(value)) from error
     if length > MAX_TOPIC:
-        raise Unlearnt(f"have a topic of more than {MAX_TOPIC} bytes", shown(value[:40]))
+        raise Unlearnt(f"a topic of more than {MAX_TOPIC} bytes", shown(value[:40]))
     return value
 
 

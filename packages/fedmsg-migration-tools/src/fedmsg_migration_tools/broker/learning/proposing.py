@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from .traffic import Tally, Traffic
 
 __all__ = [
-    "LONGEST_EXPRESSION",
     "Account",
     "Grant",
     "Proposal",
@@ -36,9 +35,6 @@ __all__ = [
     "only",
     "propose",
 ]
-
-#: Characters. PCRE compiles what takes up to 64 kB, and each character takes up to two; the tests try it on a broker.
-LONGEST_EXPRESSION = 25_000
 
 _APPLICATION = 4  # words of org.fedoraproject.prod.bodhi
 _SPECIAL = frozenset("*#")
@@ -209,17 +205,22 @@ class _Proposer:
 
     def _bound(self, account: Account, exchange: str, grants: dict[str, Grant]) -> None:
         """The first topics that fit into one expression; RabbitMQ compiles no longer one."""
-        if len(expressions.of_topics(grants)) <= LONGEST_EXPRESSION:
+        if _size(grants) <= expressions.longest():
             return
-        size = 0
+        ends = _size(["x"]) - len("x|")
+        size = ends
         for grant in sorted(grants.values(), key=_often, reverse=True):
-            size += len(expressions.of_topics([grant.pattern]))
-            if size > LONGEST_EXPRESSION:
+            size += _size([grant.pattern]) - ends
+            if size > expressions.longest():
                 del grants[grant.pattern]
                 tally = next((tallies[0] for tallies in grant.seen.values()), None)
                 way = Way(account.name, exchange, grant.pattern)
                 why = "its user has more topics than RabbitMQ takes in one permission"
                 self._proposal.refused.append(Refused(way, why, tally))
+
+
+def _size(patterns: Iterable[str]) -> int:
+    return len(expressions.of_topics(patterns).encode())
 
 
 def not_exact(topic: str) -> str:

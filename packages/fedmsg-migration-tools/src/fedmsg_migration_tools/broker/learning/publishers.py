@@ -73,7 +73,7 @@ class Unlearnt(Exception):
     """Nothing can be learned of a message.
 
     Arguments:
-        why: the kind, the same words for all of the kind, to follow "messages".
+        why: the kind, the same words for all of the kind, to follow "3 times".
         detail: of this one; printable.
     """
 
@@ -92,7 +92,7 @@ def of_envelope(envelope: Envelope, signer: Callable[[Envelope], Publisher | Non
         carried = marks.bears_mark(envelope)
         username = envelope.value("username")
     except (ValueError, Unbridgeable) as error:
-        raise Unlearnt("cannot be decoded", _line(error)) from error
+        raise Unlearnt("something that cannot be decoded", _line(error)) from error
     found = None if carried else signer(envelope)
     if found is not None:
         return Publisher(proper(found.name, "certificate"), found.proof)
@@ -102,19 +102,19 @@ def of_envelope(envelope: Envelope, signer: Callable[[Envelope], Publisher | Non
 def claimed(topic: str, username: object = None) -> Publisher:
     """Whom the message itself names: the application in its topic, or else the user that its process ran as.
 
-    Raises ``Unlearnt`` when it names nobody.
+    Raises ``Unlearnt`` when it no user can be called.
     """
     if word := application(topic):
         return Publisher(proper(word, "topic"), Proof.TOPIC)
     if isinstance(username, str) and username:
         return Publisher(proper(username, "username"), Proof.USERNAME)
-    raise Unlearnt("name no publisher: no signature, no application in the topic", shown(topic))
+    raise Unlearnt("no publisher: neither a signature nor an application in the topic", shown(topic))
 
 
 def proper(name: str, where: str) -> str:
     """The name, if a user can be called so. Raises ``Unlearnt``."""
     if not name or not name.isprintable() or len(name.encode()) > LONGEST_NAME:
-        raise Unlearnt(f"have a {where} that names nobody a user can be called after", shown(name) or "''")
+        raise Unlearnt(f"a {where} after which no user can be called", shown(name) or "''")
     return name
 
 
@@ -130,7 +130,7 @@ def unverified(envelope: Envelope) -> Publisher | None:
     if certificate == b"null" or envelope.fields.get("signature", b"null") == b"null":
         return None
     if len(certificate) > MAX_CERTIFICATE:
-        raise Unlearnt("have a certificate that cannot be read", f"it has {len(certificate)} bytes")
+        raise Unlearnt("a certificate that cannot be read", f"it has {len(certificate)} bytes")
     return Publisher(_cn(certificate), Proof.SIGNED)
 
 
@@ -156,7 +156,7 @@ def verified(ca: Sequence[Path]) -> Callable[[Envelope], Publisher | None]:
         try:
             return Publisher(validator.check(envelope), Proof.VERIFIED)
         except (Unbridgeable, Expired) as error:
-            raise Unlearnt("have a signature that is not good", _line(error)) from error
+            raise Unlearnt("a signature that is not good", _line(error)) from error
 
     return signer
 
@@ -167,9 +167,9 @@ def _cn(certificate: bytes) -> str:
     try:
         names = subject(base64.b64decode(canonical.loads(certificate))).names
     except (ValueError, TypeError, binascii.Error, Unbridgeable) as error:
-        raise Unlearnt("have a certificate that cannot be read", _line(error)) from error
+        raise Unlearnt("a certificate that cannot be read", _line(error)) from error
     if len(names) != 1:
-        raise Unlearnt("have a certificate with several names (CN), or none", _line(", ".join(names)))
+        raise Unlearnt("a certificate with several names (CN), or none", _line(", ".join(names)))
     return names[0]
 
 

@@ -13,6 +13,7 @@ from ...exceptions import ToolsError
 from ...fedmsg.certificates import shown
 from .messages import Sent
 from .publishers import Unlearnt
+from .wording import count
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -64,8 +65,8 @@ class Notes:
     def lines(self) -> list[str]:
         """One line for each kind."""
         return [
-            f"{shown(source)}: {note.count} {why} (the first: {note.place}"
-            + (f", {note.detail})" if note.detail else ")")
+            f"{shown(source)}: {count(note.count, 'time')} {why}, the first in {note.place}"
+            + (f" ({note.detail})" if note.detail else "")
             for (source, why), note in self._notes.items()
         ]
 
@@ -97,7 +98,7 @@ def read(path: str, reader: Reader, notes: Notes) -> Iterator[Sent]:
 
 def _of_text(path: str, place: str, text: bytes | None, reader: Reader, notes: Notes) -> Iterator[Sent]:
     if text is None:
-        notes.add(path, place, Unlearnt(f"are longer than {_LONGEST_LINE >> 20} MiB"))
+        notes.add(path, place, Unlearnt(f"a line of more than {_LONGEST_LINE >> 20} MiB"))
         return
     try:
         for one in reader.document(text):

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ...fedmsg.certificates import shown
 from ..names import DEFAULT_EXCHANGE
-from .fragment import count, day, toml
+from .fragment import toml
 from .proposing import not_exact
 from .traffic import MOST
 from .verdicts import Verdict
+from .wording import count, day
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
