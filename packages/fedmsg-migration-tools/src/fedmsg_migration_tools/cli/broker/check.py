@@ -88,9 +88,8 @@ def check(
 
 def _broker(amqp_url: str | None) -> tuple[str, Path | None]:
     """The URL, and whom to trust, of the library's settings; the file's own go before them."""
-    from fedora_messaging.config import conf  # noqa: PLC0415
-
     from fedora_messaging.address import shown  # noqa: PLC0415
+    from fedora_messaging.config import conf  # noqa: PLC0415
 
     from ...exceptions import ToolsError  # noqa: PLC0415
 
