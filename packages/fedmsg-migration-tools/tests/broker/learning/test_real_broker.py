@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import random
 import secrets
+import time
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
@@ -15,22 +16,23 @@ import pytest
 
 from fedmsg_migration_tools.broker import expressions
 from fedmsg_migration_tools.broker.desired import desired
-from fedmsg_migration_tools.broker.learning.messages import Sent
+from fedmsg_migration_tools.broker.learning import publishers, recordings
+from fedmsg_migration_tools.broker.learning.messages import Reader, Sent
 from fedmsg_migration_tools.broker.learning.proposing import Rules
 from fedmsg_migration_tools.broker.learning.publishers import Proof, Publisher
 from fedmsg_migration_tools.broker.learning.verdicts import Judge, Verdict
 from fedmsg_migration_tools.broker.passwords import Secrets
 from fedmsg_migration_tools.broker.state import Kind
+from fedora_messaging.private_node import PrivateNode
 
 from .support import real, sent, understood, written
 from .test_verdicts import FILE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from pathlib import Path
 
     from fedmsg_migration_tools.broker.shape import Bus
-    from fedora_messaging.private_node import PrivateNode
-
 #: What pika is told, by the verdict.
 CODES = {
     Verdict.NO_USER: 403,
@@ -200,9 +202,6 @@ def test_the_longest_list_that_is_proposed_is_taken(broker: Broker) -> None:
 
 def test_what_the_broker_says_of_messages_is_read(broker: Broker, rabbitmq: PrivateNode) -> None:
     """As its management API gives them from a queue."""
-    from fedmsg_migration_tools.broker.learning import publishers  # noqa: PLC0415
-    from fedmsg_migration_tools.broker.learning.messages import Reader  # noqa: PLC0415
-
     with pika.BlockingConnection(pika.URLParameters(broker._url)) as connection:
         channel = connection.channel()
         queue = channel.queue_declare("shadow", durable=True).method.queue
@@ -219,3 +218,39 @@ def test_what_the_broker_says_of_messages_is_read(broker: Broker, rabbitmq: Priv
     known, unknown = Reader(publishers.unverified).document(msgspec.json.encode(taken))
     assert known == Sent("a.b.c.d", Publisher(rabbitmq.user, Proof.BROKER), "x", 1_700_000_000, "amq.topic")
     assert unknown == Sent("a.b.c.d", Publisher("d", Proof.TOPIC), "", None, "amq.topic")
+
+
+def test_what_the_broker_traces_is_read(tmp_path: Path) -> None:
+    """A log of ``rabbitmq_tracing``: who published where, each message once."""
+    with PrivateNode(plugins=["rabbitmq_tracing"]) as node:
+        settings = {
+            "directory": f'"{tmp_path}/traces"',
+            "username": f'<<"{node.user}">>',
+            "password": f'<<"{node.password}">>',
+        }
+        for name, value in settings.items():
+            node.evaluate(f"application:set_env(rabbitmq_tracing, {name}, {value}).")
+        node.management("PUT", "/api/traces/%2F/all", {"format": "json", "pattern": "#"})
+        with pika.BlockingConnection(pika.URLParameters(node.amqp_url)) as connection:
+            channel = connection.channel()
+            queue = channel.queue_declare("", exclusive=True).method.queue
+            channel.queue_bind(queue, "amq.topic", "#")
+            for number in range(3):
+                channel.basic_publish(
+                    "amq.topic", f"a.b.c.d.{number}", b"{}", pika.BasicProperties(message_id="x")
+                )
+            for _ in channel.consume(queue, auto_ack=True):
+                break
+            log = tmp_path / "traces" / "all.log"
+            deadline = time.monotonic() + 60
+            while time.monotonic() < deadline and (
+                not log.exists() or log.read_text().count('"published"') < 3
+            ):
+                time.sleep(0.05)
+    found = list(recordings.read(str(log), Reader(publishers.unverified), notes := recordings.Notes()))
+    by = Publisher(node.user, Proof.BROKER)
+    assert [(one.topic, one.publisher, one.exchange, one.vhost, one.message_id) for one in found] == [
+        (f"a.b.c.d.{number}", by, "amq.topic", "/", "x") for number in range(3)
+    ]
+    assert all(one.at and abs(one.at - time.time()) < 600 for one in found)
+    assert notes.lines() == []

@@ -178,7 +178,7 @@ def _of_trace(fields: Mapping[str, bytes]) -> Sent | None:
         _topic(keys[0]),
         Publisher(proper(user, "user"), Proof.BROKER),
         _short(properties.get("message_id")),
-        identity.seconds(_table(properties.get("headers")).get("sent-at")),
+        identity.seconds(_value(fields, "timestamp")),
         exchange,
         vhost if isinstance(vhost, str) else None,
     )
