@@ -24,7 +24,7 @@ Row = dict[str, Any]
 _UNKNOWN = {404, 406}  # how a RabbitMQ answers that does not know a part of the API; 406 is that of 3.10
 _QUEUES = (
     "name,vhost,type,state,durable,exclusive,auto_delete,arguments,consumers,messages,leader,members,online,"
-    "effective_policy_definition,policy"
+    "effective_policy_definition,policy,delivery_limit"
 )
 
 

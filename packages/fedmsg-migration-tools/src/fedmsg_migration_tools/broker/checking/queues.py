@@ -116,15 +116,26 @@ def _dead_letters(place: _Place, where: str, queue: Row) -> Iterator[Finding]:
 
 
 def _delivery_limit(place: _Place, where: str, queue: Row) -> Iterator[Finding]:
-    """RabbitMQ 4.0, release notes: the limit of quorum queues is 20 unless something else is set."""
+    """RabbitMQ 4.0, release notes: the limit of quorum queues is 20 unless something else is set.
+
+    A broker with such a limit tells in ``delivery_limit`` what holds for a queue, some seconds after its declaration.
+    One without takes -1 as an argument, and drops what comes back once (seen on 3.10.8).
+    """
     if queue.get("type") != "quorum" or _setting(queue, "dead-letter-exchange") is not None:
         return
-    limit = _setting(queue, "delivery-limit")
-    if limit is None and place.version >= (4,):
+    set_limit, known = _setting(queue, "delivery-limit"), queue.get("delivery_limit")
+    limit = set_limit if known is None else known
+    modern = known is not None or place.version >= (4,)
+    if limit is None and modern:
         limit = DELIVERIES
-    if isinstance(limit, int) and limit >= 0:
+    if not isinstance(limit, int):
+        return
+    if limit < 0 and not modern:
+        text = f"{where}: this RabbitMQ takes delivery_limit {limit} for 0: a message that comes back once is dropped"
+        yield fail("queues", text, "leave it out: there is no limit then")
+    elif limit >= 0:
         text = f"{where}: a message that comes back {limit} times is dropped, since no dead-letter exchange is set"
-        yield warn("queues", text, "set dead_letter_exchange, or delivery_limit = -1")
+        yield warn("queues", text, f"set dead_letter_exchange{', or delivery_limit = -1' if modern else ''}")
 
 
 def _exchange(place: _Place, exchange: Mapping[str, Any]) -> Iterator[Finding]:
