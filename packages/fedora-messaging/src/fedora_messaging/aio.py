@@ -26,7 +26,7 @@ from .deliveries import Delivery
 from .dialer import Dialer
 from .exceptions import BaseException as LibraryError
 from .exceptions import ConfigurationException, ConnectionException, PublishIncomplete
-from .publisher import WINDOW, Publication, Publisher
+from .publisher import WINDOW, Publisher
 from .signals import Announced
 from .statistics import Statistics
 from .topology import Topology
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 
     from .message import Message
+    from .publication import Publication
     from .transports.base import Outgoing
 
 _SLICE = 64  # messages of a batch between two looks at what the broker says

@@ -32,6 +32,11 @@ T = TypeVar("T")
 Address = tuple[str | None, str, str]  # a message's id, exchange and topic: what a basic.return says of it
 
 
+# Reply codes with which the broker closes the channel because of one message: refused (403), no such
+# exchange (404), properties or size not acceptable (406), too large (311), not implemented (540).
+MESSAGE_FAULTS = frozenset({311, 403, 404, 406, 540})
+
+
 class Outcome(Enum):
     """What the broker said of one message."""
 

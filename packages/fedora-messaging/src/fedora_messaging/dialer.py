@@ -77,6 +77,11 @@ class Dialer:
             await asyncio.sleep(retry_delay if first and attempts and retry_delay is not None else pause)
 
     @property
+    def several(self) -> bool:
+        """Whether there is more than one host."""
+        return len(self._addresses) > 1
+
+    @property
     def attempts(self) -> int:
         """The URL's ``connection_attempts``: rounds before the first connection is given up."""
         return max(1, int(self._option("connection_attempts", 1) or 1))

@@ -9,54 +9,43 @@ Encoding messages does not belong here, nor anything about threads.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections import deque
 from typing import TYPE_CHECKING
 
 from .backoff import delays
-from .confirms import Ledger, Outcome, Settled, Suspects, culprit, ends_connections, failure, refusal, timeout
-from .exceptions import (
-    BaseException as LibraryError,
+from .confirms import (
+    MESSAGE_FAULTS,
+    Ledger,
+    Outcome,
+    Settled,
+    Suspects,
+    culprit,
+    ends_connections,
+    failure,
+    refusal,
+    timeout,
 )
-from .exceptions import (
-    ConnectionException,
-    NoFreeChannels,
-    ValidationError,
-)
+from .exceptions import BaseException as LibraryError
+from .exceptions import ConnectionException, NoFreeChannels, ValidationError
+from .failover import Doubt
+from .publication import Alarm, Publication
 from .transports.base import ChannelClosed, ChannelEvents, ConnectionEvents, Outgoing, Returned
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from .dialer import Dialer
-    from .exceptions import PublishTimeout
+    from .publication import Done
     from .statistics import Statistics
     from .transports.base import Channel, Connection
-
-    Done = Callable[[LibraryError | None], None]
 
 _log = logging.getLogger(__name__)
 
 WINDOW = 2000  # messages in flight: more gains nothing (docs/explanation/speed), and may be duplicated
 WINDOW_BYTES = 16 * 2**20  # bodies in flight; one message of any size always fits
-_TICK = 0.05  # seconds that a time limit may be late, so that one look settles many
-
-# Reply codes with which the broker closes the channel because of one message: refused (403), no such
-# exchange (404), properties or size not acceptable (406), too large (311), not implemented (540).
-_MESSAGE_FAULTS = frozenset({311, 403, 404, 406, 540})
-
-
-class Publication:
-    """One message on its way; ``done`` is called exactly once, with None or the reason of the failure."""
-
-    __slots__ = ("deadline", "done", "in_flight", "message", "seconds")
-
-    def __init__(self, message: Outgoing, seconds: float | None, deadline: float, done: Done) -> None:
-        self.message = message
-        self.seconds = seconds
-        self.deadline = deadline
-        self.done: Done | None = done
-        self.in_flight = False
+_LOOK = 1.0  # seconds between two looks at whether anything is confirmed, where there are several hosts
 
 
 class Publisher(ConnectionEvents, ChannelEvents):
@@ -84,8 +73,11 @@ class Publisher(ConnectionEvents, ChannelEvents):
         self._groups: deque[int] = deque()  # how many to send before all in flight must be settled, in turn
         self._quota: int | None = None
         self._suspects = Suspects()
+        self._doubt = Doubt(several=dialer.several)
+        self._leaving = ""  # why to go on at another node
+        self._again: list[Publication] = []  # and what this one has refused
         self._task: asyncio.Task[None] | None = None
-        self._alarm: asyncio.TimerHandle | None = None
+        self._alarm = Alarm(self._loop, self._expire)
         self._unsettled = 0
         self._idle = asyncio.Event()
         self._closing = False
@@ -106,7 +98,7 @@ class Publisher(ConnectionEvents, ChannelEvents):
         self._waiting.append(publication)
         if self._task is None:
             self._task = self._loop.create_task(self._run(), name="fedora-messaging publisher")
-        self._watch(deadline)
+        self._alarm.set(deadline)
         self._pump()
         return publication
 
@@ -150,6 +142,7 @@ class Publisher(ConnectionEvents, ChannelEvents):
                 self._lost = False
                 self._connection = await self._dialer.dial(self)
                 self._statistics.connected = True
+                self._doubt.connected(self._loop.time())
                 await self._serve(self._connection)
         except LibraryError as error:
             self._fail_all(error)
@@ -188,15 +181,35 @@ class Publisher(ConnectionEvents, ChannelEvents):
                 continue  # it is closed already: a channel's opening and its end may come in one piece
             self._channel = channel
             self._pump()
-            await self._interrupted.wait()
+            await self._interruption()
             if self._clogged:
-                reason = f"no confirm came in time for {WINDOW} messages, so this connection is given up"
-                self.lost(ConnectionException(reason=reason))
+                self._leaving = (
+                    f"no confirm came in time for {WINDOW} messages, so this connection is given up"
+                )
+            if self._leaving and not self._lost:
+                self.lost(ConnectionException(reason=self._leaving))
                 await connection.close()
+
+    async def _interruption(self) -> None:
+        """Wait for one; what is due and does not come may be one too."""
+        while self._doubt.several and not self._interrupted.is_set():
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_LOOK):
+                    await self._interrupted.wait()
+            due = len(self._ledger) > 0 and self._blocked is None and not self._leaving
+            if due and self._doubt.of_silence(self._loop.time()):
+                self._leave("it owes confirms, and gives none", silent=True)
+        await self._interrupted.wait()
+
+    def _leave(self, why: str, *, silent: bool = False) -> None:
+        self._doubt.left(silent=silent)
+        self._leaving = f"{why}; going on elsewhere"
+        self._interrupted.set()
 
     def lost(self, error: ConnectionException) -> None:
         """The connection is gone: all that is unconfirmed waits for the next one."""
         self._lost = True
+        self._leaving = ""
         self._connection = None
         self._statistics.connected = False
         self._statistics.reconnects += 1
@@ -225,12 +238,12 @@ class Publisher(ConnectionEvents, ChannelEvents):
         """
         self._channel = None
         self._in_flight = self._bytes = 0
-        left = self._ledger.close()  # those that nobody waits for too: it may be one of them
-        self._ledger = Ledger()
+        left = [*self._again, *self._ledger.close()]  # those that nobody waits for too: it may be one of them
+        self._ledger, self._again = Ledger(), []
         count = len(left)
         for publication in left:
             publication.in_flight = False
-        if isinstance(error, ChannelClosed) and error.code in _MESSAGE_FAULTS and left:
+        if isinstance(error, ChannelClosed) and error.code in MESSAGE_FAULTS and left:
             left = self._take_culprit(error, left)
         elif not isinstance(error, ChannelClosed):
             self._groups.clear()
@@ -269,7 +282,7 @@ class Publisher(ConnectionEvents, ChannelEvents):
 
     def _pump(self) -> None:
         """Send what may be sent now."""
-        while self._waiting and self._channel is not None and self._blocked is None:
+        while self._waiting and self._channel is not None and self._blocked is None and not self._leaving:
             publication = self._waiting[0]
             message = publication.message
             suspect = bool(self._suspects) and self._suspects.hold(message)
@@ -288,6 +301,8 @@ class Publisher(ConnectionEvents, ChannelEvents):
             address = (message.properties.message_id, message.exchange, message.topic)
             self._ledger.sent(publication, address if message.mandatory else None)
             publication.in_flight = True
+            if not self._in_flight:
+                self._doubt.busy(self._loop.time())
             self._in_flight += 1
             self._bytes += len(message.body)
             if suspect:
@@ -320,8 +335,12 @@ class Publisher(ConnectionEvents, ChannelEvents):
         self._ledger.returned(message)
 
     def _apply(self, settled: list[Settled[Publication]]) -> None:
+        self._doubt.confirmed(now := self._loop.time())
         for item in settled:
-            if item.outcome is Outcome.CONFIRMED:
+            if item.outcome is Outcome.NACKED and self._doubt.of_refusal(now):
+                self._again.append(item.item)
+                self._leave("it refuses what another node may take")
+            elif item.outcome is Outcome.CONFIRMED:
                 if self._suspects:
                     self._suspects.acquit(item.item.message)
                 self._settle(item.item, None)
@@ -332,18 +351,14 @@ class Publisher(ConnectionEvents, ChannelEvents):
 
     def _settle(self, publication: Publication, error: LibraryError | None) -> None:
         """Tell the outcome, unless it was told before."""
-        done, publication.done = publication.done, None
-        if done is None:
+        if publication.done is None:
             return
         if error is None:
             self._statistics.published += 1
         else:
             self._statistics.count_failure(error)
         self._count_down(publication)
-        try:
-            done(error)
-        except Exception:  # noqa: BLE001 - a signal's receiver: neither this connection nor others are to suffer
-            _log.exception("What was to be told of a message's outcome raised")
+        publication.tell(error)
 
     def _count_down(self, publication: Publication) -> None:
         if publication.in_flight:
@@ -356,22 +371,14 @@ class Publisher(ConnectionEvents, ChannelEvents):
 
     # time limits
 
-    def _watch(self, deadline: float) -> None:
-        """Wake at ``deadline``, or before."""
-        when = deadline + _TICK
-        if when == float("inf") or (self._alarm is not None and self._alarm.when() <= when):
-            return
-        if self._alarm is not None:
-            self._alarm.cancel()
-        self._alarm = self._loop.call_at(when, self._expire)
-
     def _expire(self) -> None:
-        self._alarm = None
         now = self._loop.time()
+        unreachable = self._dialer.last_error if self._connection is None else None
         for publication in self._open():
             if publication.deadline <= now:
-                self._settle(publication, self._timeout(publication))
-        self._watch(min((publication.deadline for publication in self._open()), default=float("inf")))
+                error = timeout(publication.message, publication.seconds, self._blocked, unreachable)
+                self._settle(publication, error)
+        self._alarm.set(min((publication.deadline for publication in self._open()), default=float("inf")))
         if self._quota is None:
             self._waiting = deque(publication for publication in self._waiting if publication.done)
         if self._clogged:
@@ -386,10 +393,6 @@ class Publisher(ConnectionEvents, ChannelEvents):
     def _open(self) -> Iterator[Publication]:
         yield from [publication for publication in self._ledger if publication.done]
         yield from [publication for publication in self._waiting if publication.done]
-
-    def _timeout(self, publication: Publication) -> PublishTimeout:
-        unreachable = self._dialer.last_error if self._connection is None else None
-        return timeout(publication.message, publication.seconds, self._blocked, unreachable)
 
     def _fail_all(self, error: LibraryError) -> None:
         waiting, self._waiting = self._waiting, deque()

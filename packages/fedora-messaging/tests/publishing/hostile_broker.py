@@ -21,7 +21,7 @@ from fedora_messaging.transports.base import (
 )
 
 if TYPE_CHECKING:
-    from fedora_messaging.publisher import Publication
+    from fedora_messaging.publication import Publication
 
 # What the broker does with a message, by its kind.
 ACCEPTED = ("plain", "unroutable", "accented")
@@ -139,6 +139,8 @@ class FakeBroker:
     """A dialer, and the broker that it reaches."""
 
     user = "me"
+
+    several = False
 
     def __init__(self) -> None:
         self.known: dict[Outgoing, Sent] = {}

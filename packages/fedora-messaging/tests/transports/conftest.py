@@ -21,7 +21,8 @@ NAMES = ("localhost", "127.0.0.1")
 class Secure:
     """A node that trusts the certificates of one authority, and lets nobody in who shows none.
 
-    Users: ``alice`` and ``bob``, who log in by certificate, and ``admin`` with a password. Its own certificate is for ``localhost``.
+    Users: ``alice`` and ``bob``, who log in by certificate, and ``admin`` with a password.
+    Its own certificate is for ``localhost``.
     """
 
     def __init__(self, folder: Path, version: str) -> None:

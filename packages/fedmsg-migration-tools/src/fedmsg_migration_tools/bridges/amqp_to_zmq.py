@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from fedora_messaging.aio import Session
     from fedora_messaging.deliveries import Delivery
     from fedora_messaging.exceptions import BaseException as LibraryError
-    from fedora_messaging.publisher import Publication
+    from fedora_messaging.publication import Publication
 
     from ..config import AmqpToZmq as Settings
     from ..config import Config

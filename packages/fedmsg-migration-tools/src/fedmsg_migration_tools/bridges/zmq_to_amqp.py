@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from fedora_messaging.aio import Session
-    from fedora_messaging.publisher import Publication
+    from fedora_messaging.publication import Publication
 
     from ..config import Config
     from ..config import ZmqToAmqp as Settings

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from fedora_messaging.aio import Session
-    from fedora_messaging.publisher import Publication
+    from fedora_messaging.publication import Publication
     from fedora_messaging.transports.base import Incoming
 
     Heard = Callable[[Incoming, float], None]  # the delivery, seconds since the epoch
