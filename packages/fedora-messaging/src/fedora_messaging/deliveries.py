@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _MANY = 1000  # acknowledgements to collect where the prefetch count sets no bound
+_OFTEN = 10  # times that a message may come back to a quorum queue before it is spoken of: RabbitMQ 4 drops it at 21
+_AGAIN = 60.0  # seconds until the next one is spoken of
 
 
 class Delivery:
@@ -140,6 +142,7 @@ class Intake(ChannelEvents):
         self.queues: dict[str, str] = {}  # the consumer's tag → the queue's name on the broker
         self.configured: dict[str, str] = {}  # … → its name in the configuration
         self._gone: set[str] = set()
+        self._silent_until = float("-inf")
         self.statistics = statistics
 
     async def consume(self, name: str, queue: str) -> None:
@@ -154,7 +157,24 @@ class Intake(ChannelEvents):
 
     def delivered(self, incoming: Incoming) -> None:
         """A message has come."""
+        if incoming.redelivered:
+            self._warn(incoming)
         self._deliver(Delivery(incoming, self))
+
+    def _warn(self, incoming: Incoming) -> None:
+        """Speak of a message that a quorum queue may soon drop: those count, in a header, and some have a limit."""
+        count = (incoming.properties.headers or {}).get("x-delivery-count")
+        if not isinstance(count, int) or count < _OFTEN or self._loop.time() < self._silent_until:
+            return
+        self._silent_until = self._loop.time() + _AGAIN
+        _log.warning(
+            "The message %s with topic %s has come back to the queue %s %d times: mind its delivery limit (20 in "
+            "RabbitMQ 4 if none is set), after which it goes to the dead-letter exchange, or is dropped without one",
+            incoming.properties.message_id,
+            incoming.topic,
+            self.queues.get(incoming.consumer),
+            count,
+        )
 
     def cancelled(self, consumer: str) -> None:
         """Its queue is gone; perhaps before :meth:`consume` has been told that it began."""

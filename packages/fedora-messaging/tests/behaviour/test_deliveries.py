@@ -14,7 +14,7 @@ from fedora_messaging import aio
 from fedora_messaging.exceptions import ConnectionException
 from fedora_messaging.message import Message
 
-from .buses import eventually, settings
+from .buses import DURABLE, eventually, settings
 from .work import fill, numbers_in, run
 
 if TYPE_CHECKING:
@@ -370,3 +370,28 @@ def test_raw_deliveries_are_the_bytes_that_came_whatever_they_are(bus: Bus) -> N
 
     assert run(work()) == bodies
     assert bus.take("q") == []
+
+
+def test_what_keeps_coming_back_to_a_quorum_queue_is_spoken_of(
+    amqp_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    queues = {"work": {**DURABLE, "arguments": {"x-queue-type": "quorum"}}}
+    bindings = [{"queue": "work", "exchange": "amq.topic", "routing_keys": ["#"]}]
+    message = Message(topic="shop.order")
+
+    async def work() -> None:
+        async with aio.Session(amqp_url=amqp_url) as session:
+            await session.declare(queues=queues, bindings=bindings)
+            await session.publish(message)
+            async with session.deliveries(queues=queues, bindings=[]) as deliveries:
+                for times in range(15):
+                    delivery = await anext(deliveries)
+                    assert delivery.redelivered == (times > 0)
+                    if times < 14:
+                        delivery.requeue()
+                delivery.ack()
+
+    run(work())
+    (said,) = [record.getMessage() for record in caplog.records if record.name.endswith("deliveries")]
+    about = f"The message {message.id} with topic shop.order"
+    assert said.startswith(f"{about} has come back to the queue work 10 times")
