@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 from contextlib import contextmanager
@@ -17,12 +18,16 @@ from cryptography import x509
 from fedmsg_migration_tools.broker.definitions import of_state
 from fedmsg_migration_tools.broker.desired import Secrets, desired
 from fedmsg_migration_tools.broker.file import read
+from fedora_messaging import aio
 from fedora_messaging.config import DEFAULTS
+from fedora_messaging.exceptions import BaseException as LibraryError
+from fedora_messaging.exceptions import ConnectionException
+from fedora_messaging.message import Message
 from fedora_messaging.private_node import PrivateNode
 from tests.pki import Authority, Credentials, authority
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Awaitable, Iterator
 
     from fedmsg_migration_tools.broker.shape import Bus
 
@@ -144,6 +149,29 @@ class Place:
             "tls": tls,
             **more,
         }
+
+    def why(self, settings: dict[str, Any]) -> ConnectionException:
+        """Why nothing can be published; it is the same as why nothing can be consumed."""
+
+        async def work() -> tuple[LibraryError | None, LibraryError | None]:
+            async with aio.Session(settings) as session:
+                publishing = await _error(session.publish(Message(topic="a.topic"), timeout=20))
+            async with aio.Session({**settings, "queues": {"archive": {}}}) as session:
+                return publishing, await _error(session.consume(print))
+
+        one, other = asyncio.run(asyncio.wait_for(work(), 60))
+        assert isinstance(one, ConnectionException)
+        assert isinstance(other, ConnectionException)
+        assert str(one) == str(other)
+        return one
+
+
+async def _error(attempt: Awaitable[None]) -> LibraryError | None:
+    try:
+        await attempt
+    except LibraryError as error:
+        return error
+    return None
 
 
 def bus() -> Bus:

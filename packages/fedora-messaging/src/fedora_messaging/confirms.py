@@ -249,12 +249,13 @@ _NOT_PERMITTED = re.compile(r"ACCESS_REFUSED - (\w+ )?access to ")
 def _forbidden(closed: ChannelClosed, exchange: str, user: str | None) -> str:
     """Who may not do it, and what to do."""
     us = f"the user {user!r}" if user else "our user"
+    where = f"the exchange {exchange!r}" if exchange else "the default exchange"
     if _NOT_PERMITTED.match(closed.text):
         what = "this topic" if _about_topic(closed) else "anything"
-        return f"{us} may not publish {what} to the exchange {exchange!r}: have the operator grant it"
+        return f"{us} may not publish {what} to {where}: have the operator grant it"
     if "user_id" in closed.text:
-        return f"{us} may not publish as somebody else to the exchange {exchange!r}: leave user_id out"
-    return f"the broker refuses it in the exchange {exchange!r}: correct the message"
+        return f"{us} may not publish as somebody else to {where}: leave user_id out"
+    return f"the broker refuses it in {where}: correct the message"
 
 
 def timeout(
