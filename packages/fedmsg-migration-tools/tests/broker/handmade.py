@@ -140,7 +140,11 @@ def _policies(node: PrivateNode) -> None:
         "limits",
         body={"pattern": r"^a\.'b'", "definition": definition, "priority": -3},
     )
-    body = {"pattern": "", "definition": {"federation-upstream-set": "all"}, "apply-to": "exchanges"}
+    body: dict[str, Any] = {
+        "pattern": "",
+        "definition": {"federation-upstream-set": "all"},
+        "apply-to": "exchanges",
+    }
     put(node, "policies", "/pubsub", "federate é", body=body)
     body = {
         "pattern": "^x",
@@ -156,7 +160,7 @@ def _parameters(node: PrivateNode) -> None:
     upstream = {
         "uri": f"amqp://me:{PASSWORD}@127.0.0.1:9/%2F", "exchange": "amq.topic", "prefetch-count": 10,
         "reconnect-delay": 3600, "ack-mode": "on-confirm", "expires": 3600000, "message-ttl": 1500, "max-hops": 2,
-        "trust-user-id": False, "ha-policy": "all",
+        "trust-user-id": False, "consumer-tag": "up",
     }  # fmt: skip
     put(node, "parameters", "federation-upstream", "/pubsub", "up", body={"value": upstream})
     several = [f"amqp://me:{PASSWORD}@127.0.0.1:9", "amqp://127.0.0.1:9"]

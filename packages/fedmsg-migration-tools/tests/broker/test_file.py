@@ -5,11 +5,22 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import quote, unquote, urlsplit
 
 import pytest
 
-from fedmsg_migration_tools.broker import file
+from fedmsg_migration_tools.broker import file, shape
+from fedmsg_migration_tools.broker.arguments import QUEUE
+from fedmsg_migration_tools.broker.definitions import of_state
+from fedmsg_migration_tools.broker.desired import queue_properties
 from fedmsg_migration_tools.broker.file import BadFile, check
+from fedmsg_migration_tools.broker.state import Key, Kind
+from fedora_messaging.exceptions import NodeError
+from fedora_messaging.settings import fit
+
+if TYPE_CHECKING:
+    from fedora_messaging.private_node import PrivateNode
 
 EXAMPLE = Path(__file__).parents[4] / "deploy" / "bus.toml"
 
@@ -181,6 +192,8 @@ VHOST = '[users.u]\ncertificate = true\n[vhosts."/v"]\n'
         ),
         (VHOST + "queues.q = { type = 'stream', durable = false }", "a stream queue is always durable"),
         (VHOST + "queues.q = { type = 'stream', max_length = 5 }", "max_length is not for a stream queue"),
+        (VHOST + "queues.q.dead_letter_topic = 'a'", "dead_letter_topic needs dead_letter_exchange"),
+        (VHOST + "queues.q.expires = 0.0001", "expires is 0.0001; it must be at least 0.001"),
         (VHOST + "queues.q = { max_age = '1D' }", "max_age is not for a classic queue"),
         (
             VHOST + "queues.q = { max_length = 1, arguments = { x-max-length = 1 } }",
@@ -221,6 +234,45 @@ def test_what_does_not_agree(text: str, said: str) -> None:
     assert said in found[0]
     assert "\n" not in found[0]
     assert "secret" not in found[0]
+
+
+OF_EACH_KEY = {
+    "max_length": 5,
+    "max_bytes": 10**6,
+    "overflow": "reject-publish",
+    "message_ttl": 0.5,
+    "expires": 3600,
+    "max_age": "1D",
+    "dead_letter_exchange": "",
+    "dead_letter_topic": "x",
+    "delivery_limit": 3,
+    "single_active_consumer": True,
+}
+
+
+@pytest.mark.parametrize("kind", ["classic", "quorum", "stream"])
+def test_the_broker_agrees_what_may_be_said_of_a_queue(
+    rabbitmq: PrivateNode, amqp_url: str, kind: str
+) -> None:
+    vhost = unquote(urlsplit(amqp_url).path[1:])
+    assert {argument.key for argument in QUEUE} == OF_EACH_KEY.keys()
+    for key, value in OF_EACH_KEY.items():
+        table = {"type": kind, key: value} | (
+            {"dead_letter_exchange": ""} if key == "dead_letter_topic" else {}
+        )
+        queue = fit(table, shape.Queue, "")
+        try:
+            check({"vhosts": {vhost: {"queues": {key: table}}}})
+            allowed = True
+        except BadFile:
+            allowed = False
+        definitions = of_state({Key(Kind.QUEUE, vhost, key): queue_properties(queue)})
+        try:
+            rabbitmq.management("PUT", f"/api/queues/{quote(vhost, safe='')}/{key}", definitions["queues"][0])
+            taken = True
+        except NodeError:
+            taken = False
+        assert taken == allowed, key
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,7 @@ __all__ = [
     "binding_key",
     "desired",
     "permissions",
+    "queue_properties",
     "same_password",
 ]
 
@@ -112,12 +113,13 @@ def _exchange(exchange: Exchange) -> Properties:
 
 def _queues(vhost: str, table: Vhost) -> Iterator[_Object]:
     for name, queue in table.queues.items():
-        yield Key(Kind.QUEUE, vhost, name), _queue(queue)
+        yield Key(Kind.QUEUE, vhost, name), queue_properties(queue)
         for binding in queue.bindings:
             yield from _bindings(vhost, name, "queue", binding)
 
 
-def _queue(queue: Queue) -> Properties:
+def queue_properties(queue: Queue) -> Properties:
+    """A queue with RabbitMQ's names for what is said of it."""
     return {
         "type": queue.type,
         "durable": queue.durable,

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["broken", "suits"]
 
 LONGEST = 255  # bytes of a short string, AMQP 0.9.1, 4.2.5.3
+_SHORTEST = 0.001  # seconds
 
 #: What PCRE knows and Python does not.
 _ONLY_PCRE = re.compile(r"\\[CEGHKNQRXghklopPvV]|\(\?[|'&R+0-9-]|\(\?<[^=!]|\(\*|\[\[:|\^[*+?{]")
@@ -163,8 +164,6 @@ def _queue(name: str, queue: Queue, exchanges: _Known) -> Iterator[str]:
     yield from _queue_arguments(queue)
     if queue.dead_letter_exchange:
         yield from _unknown("exchange", queue.dead_letter_exchange, exchanges)
-    if queue.dead_letter_topic is not None:
-        yield from _too_long("dead_letter_topic", queue.dead_letter_topic)
     yield from _bound(queue.bindings, exchanges)
 
 
@@ -179,6 +178,12 @@ def _queue_arguments(queue: Queue) -> Iterator[str]:
     for argument in arguments.QUEUE:
         if getattr(queue, argument.key) not in {None, False}:
             yield from _twice(argument.key, argument.name, queue.arguments)
+    if queue.expires is not None and queue.expires < _SHORTEST:
+        yield f"expires is {queue.expires}; it must be at least {_SHORTEST} (a millisecond)"
+    if queue.dead_letter_topic is not None:
+        yield from _too_long("dead_letter_topic", queue.dead_letter_topic)
+        if queue.dead_letter_exchange is None and "x-dead-letter-exchange" not in queue.arguments:
+            yield "dead_letter_topic needs dead_letter_exchange"
 
 
 def _twice(key: str, name: str, given: Mapping[str, object]) -> Iterator[str]:

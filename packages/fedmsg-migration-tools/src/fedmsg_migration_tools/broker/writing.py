@@ -291,6 +291,8 @@ def _queue(queue: Properties, known: Callable[[str], bool]) -> _Table:
     def allowed(key: str, value: Any) -> bool:
         if not rules.suits(key, kind) or not arguments.fits(Queue, key, value):
             return False
+        if key == "dead_letter_topic":
+            return "x-dead-letter-exchange" in queue["arguments"]
         return key != "dead_letter_exchange" or not value or known(value)
 
     keys, left = arguments.to_keys(queue["arguments"], arguments.QUEUE, allowed)
