@@ -98,6 +98,11 @@ def _require_running(plan: Plan) -> None:
             )
 
 
+def _gives_back(step: Step) -> bool:
+    """Whether this only ends what was needed for the change; it is done whatever became of that."""
+    return step.phase is Phase.OWN_RIGHTS_BACK and step.change.key.kind is not Kind.PERMISSION
+
+
 class _Applying:
     def __init__(
         self,
@@ -126,10 +131,13 @@ class _Applying:
         todo = steps(self._plan, self._left)
         remaining: dict[Key, int] = {}
         for step in todo:
-            remaining[step.change.key] = remaining.get(step.change.key, 0) + 1
+            if not _gives_back(step):
+                remaining[step.change.key] = remaining.get(step.change.key, 0) + 1
         try:
             for step in todo:
                 self._one(step)
+                if _gives_back(step):
+                    continue
                 key = step.change.key
                 remaining[key] -= 1
                 if not remaining[key] and key not in self._left:
@@ -148,7 +156,7 @@ class _Applying:
         self._told(change, why)
 
     def _one(self, step: Step) -> None:
-        if step.phase is not Phase.OWN_RIGHTS_BACK or step.change.key.kind is Kind.PERMISSION:
+        if not _gives_back(step):
             if step.change.key in self._left:
                 return
             why = self._waits(step)
@@ -166,7 +174,10 @@ class _Applying:
 
     def _waits(self, step: Step) -> str:
         """Why it is not even tried."""
-        for key in (Key(Kind.VHOST, step.key.vhost, step.key.vhost), *step.needs):
+        needs = [Key(Kind.VHOST, step.key.vhost, step.key.vhost), *step.needs]
+        if step.key.kind in {Kind.PERMISSION, Kind.TOPIC_PERMISSION}:
+            needs.append(Key(Kind.USER, "", step.key.name))
+        for key in needs:
             if key in self._failed and key != step.key:
                 return f"{key.kind} {key.name} was refused, and has to come first"
         if step.phase.takes and step.phase is not Phase.REPLACE and step.key.vhost in self._broken:

@@ -21,6 +21,15 @@ __all__ = ["Aside", "of_bus"]
 _BUILT_IN = ("amq.", "federation: ")
 
 
+_LEFT_BY_NAME = {
+    Kind.USER: "users",
+    Kind.PERMISSION: "users",
+    Kind.TOPIC_PERMISSION: "users",
+    Kind.POLICY: "policies",
+    Kind.OPERATOR_POLICY: "policies",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Aside:
     """What is left as it is.
@@ -37,20 +46,14 @@ class Aside:
         """Whether an object of the broker is left as it is, although the file does not list it."""
         if self._left("vhosts", key.vhost):
             return True
-        match key.kind:
-            case Kind.USER | Kind.PERMISSION | Kind.TOPIC_PERMISSION:
-                return self._left("users", key.name)
-            case Kind.POLICY | Kind.OPERATOR_POLICY:
-                return self._left("policies", key.name)
-            case Kind.QUEUE | Kind.EXCHANGE:
-                return self._of_applications(key, live[key])
-            case Kind.BINDING:
-                to = Key(Kind(key.more[1]), key.vhost, key.name)
-                if to.kind is Kind.EXCHANGE and names.is_own(to.name):
-                    return self._left("exchanges", to.name)
-                return self._of_applications(to, live.get(to, {}))
-            case _:
-                return False
+        if key.kind in {Kind.QUEUE, Kind.EXCHANGE}:
+            return self._of_applications(key, live[key])
+        if key.kind is Kind.BINDING:
+            to = Key(Kind(key.more[1]), key.vhost, key.name)
+            if to.kind is Kind.EXCHANGE and names.is_own(to.name):
+                return self._left("exchanges", to.name)
+            return self._of_applications(to, live.get(to, {}))
+        return key.kind in _LEFT_BY_NAME and self._left(_LEFT_BY_NAME[key.kind], key.name)
 
     def _of_applications(self, key: Key, properties: Properties) -> bool:
         return (

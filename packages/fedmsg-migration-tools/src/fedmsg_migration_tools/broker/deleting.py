@@ -65,6 +65,8 @@ class Deleting:
             raise Held(f"it {known.used}")
         if kind == "quorum":
             self._require_empty(path)
+        elif known.messages is None:
+            raise Held("it may hold messages: the broker does not tell")
         self._broker.change("DELETE", path)
 
     def exchange(self, path: Sequence[str], *, unasked: bool) -> None:

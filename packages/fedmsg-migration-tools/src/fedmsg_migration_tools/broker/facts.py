@@ -30,11 +30,9 @@ class QueueFacts:
 
     @property
     def used(self) -> str:
-        """Why it must not be deleted unasked; empty when it may."""
+        """Why it must not be deleted unasked; empty as far as we know."""
         if self.exclusive:
             return "is exclusive to a connection"
-        if self.messages is None:
-            return "may hold messages: the broker does not tell"
         if self.messages:
             return f"holds {self.messages} message{'s' if self.messages > 1 else ''}"
         if self.consumers:

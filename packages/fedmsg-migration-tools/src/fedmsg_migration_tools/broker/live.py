@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Asked", "facts", "live", "queue_facts"]
 
-_QUEUES = "name,vhost,type,exclusive,arguments"
+_QUEUES = "name,vhost,type,exclusive,arguments,messages"
 
 
 def live(management: Management) -> State:
@@ -61,8 +61,8 @@ class Asked(Protocol):
 def queue_facts(management: Asked, *vhost: str) -> dict[tuple[str, str], QueueFacts]:
     """What is in the queues of one virtual host, or of all.
 
-    The numbers of messages are the queues' own where the broker can ask them, not the statistics, which are some
-    seconds old, and missing at first. Those of quorum queues and streams are up to five seconds old even so.
+    How many messages a classic queue has is known at once; of quorum queues and streams there are only statistics,
+    which are up to five seconds old, and missing at first.
     """
     totals = management.get("queues", *vhost, disable_stats="true", enable_queue_totals="true")
     messages = {(one["vhost"], one["name"]): one.get("messages") for one in totals}
@@ -73,12 +73,16 @@ def queue_facts(management: Asked, *vhost: str) -> dict[tuple[str, str], QueueFa
     return {
         (one["vhost"], one["name"]): QueueFacts(
             one.get("type") or (one.get("arguments") or {}).get("x-queue-type") or "classic",
-            messages.get((one["vhost"], one["name"])),
+            _more(messages.get((one["vhost"], one["name"])), one.get("messages")),
             consumers.get((one["vhost"], one["name"]), 0),
             bool(one.get("exclusive")),
         )
         for one in management.get("queues", *vhost, columns=_QUEUES)
     }
+
+
+def _more(*numbers: int | None) -> int | None:
+    return max((one for one in numbers if one is not None), default=None)
 
 
 def _definitions(management: Management) -> dict[str, Any]:

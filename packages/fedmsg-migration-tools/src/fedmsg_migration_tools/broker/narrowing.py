@@ -12,17 +12,17 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from .expressions import NOTHING, longest
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from .state import Properties
 
-__all__ = ["NOTHING", "between", "both"]
+__all__ = ["between", "both"]
 
-NOTHING = "(?!)"
-#: What does not mean the same as a part of another expression: numbers of groups, recursion, verbs, flags, comments.
-_NOT_A_PART = re.compile(r"\\[1-9gkKQ]|\(\*|\(\?(?![:=!>]|<[=!])")
-_LONGEST = 30_000  # characters that PCRE surely compiles
+#: What does not mean the same as a part of another expression: numbers of groups, recursion, verbs, comments.
+_NOT_A_PART = re.compile(r"\\[1-9gkKQ]|\(\*|\(\?(?![:=!>]|<[=!]|[ims]+[:)])")
 
 
 def between(before: Properties, after: Properties) -> dict[str, Mapping[str, str]]:
@@ -52,4 +52,4 @@ def both(one: str, other: str) -> str:
         return NOTHING
     # RabbitMQ takes an empty expression for ^$
     found = r"\A" + "".join(rf"(?=[\s\S]*?(?:{text or '^$'}))" for text in (one, other))
-    return found if len(found) <= _LONGEST else NOTHING
+    return found if len(found) <= longest() else NOTHING

@@ -224,8 +224,9 @@ class _Maker:
 
     def _permission(self, change: Change) -> Iterator[Step]:
         key, before, after = change.key, change.before or {}, change.after or {}
-        if self._rights.gives_back(key):
-            before, phases = dict(ALL_RIGHTS), (Phase.OWN_RIGHTS_BACK,) * 4
+        if key.name == self._plan.facts.user:
+            phases = (Phase.OWN_RIGHTS_BACK,) * 4
+            before = dict(ALL_RIGHTS) if self._rights.raised(key.vhost) else before
         else:
             phases = (Phase.TOPICS_OF_BOTH, Phase.PERMISSION, Phase.TOPICS, Phase.NO_PERMISSION)
         first, whole, then, gone = phases

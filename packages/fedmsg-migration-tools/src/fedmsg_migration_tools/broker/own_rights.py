@@ -3,7 +3,7 @@
 
 RabbitMQ lets an administrator set anybody's permissions, but declare and delete queues, exchanges and bindings only as
 far as its own permissions go; and it gives all of them to who makes a virtual host. Afterwards they are what the file
-says; or what they were, if the file is not about this user.
+says. If the file does not list this user, they stay: what they were is not known after a run that was cut off.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ class OwnRights:
             if one.key.kind is Kind.PERMISSION and one.key.name == self._user:
                 self._own.add(one.key)
 
-    def gives_back(self, key: Key) -> bool:
-        """Whether this is the permission that has been raised, so that its change comes at the end."""
-        return key.name == self._user and key.vhost in self._first
+    def raised(self, vhost: str) -> bool:
+        """Whether we have all rights in this virtual host when its queues change, and had not before."""
+        return vhost in self._first
 
     def around(self, change: Change) -> Iterator[tuple[bool, Key, str, Any]]:
         """Whether before everything else, what, the method, its body; nothing for most changes."""
@@ -60,12 +60,12 @@ class OwnRights:
             yield True, key, "PUT", ALL_RIGHTS
             for row in rows(live, vhost, self._user):
                 yield True, row, "DELETE", None
-        if key in self._own or (change.key.kind is Kind.VHOST and change.after is None):
+        gone = change.key.kind is Kind.VHOST and change.after is None
+        if key in self._own or gone or Key(Kind.USER, "", self._user) not in desired:
             return
-        state = desired if key in desired else live
-        for row, properties in rows(state, vhost, self._user).items():
-            yield False, row, "PUT", body(row, properties, state)
-        yield False, key, "PUT" if key in state else "DELETE", state.get(key)
+        for row, properties in rows(desired, vhost, self._user).items():
+            yield False, row, "PUT", body(row, properties, desired)
+        yield False, key, "PUT" if key in desired else "DELETE", desired.get(key)
 
     def _needs_them(self, change: Change) -> bool:
         key = change.key

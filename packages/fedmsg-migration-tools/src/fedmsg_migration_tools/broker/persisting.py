@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -98,3 +99,6 @@ def _secrets(value: Any, *, secret: bool = False) -> Iterator[str]:
             yield from _secrets(one, secret=secret)
     elif secret and isinstance(value, str) and value:
         yield "".join(value)
+        login = re.search("//[^:/]*:([^/]+)@", value)
+        if login:
+            yield login[1]  # RabbitMQ may quote a part of a URI

@@ -16,7 +16,7 @@ from .refusing import refused
 from .state import Key, Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from .state import Properties, State
 
@@ -52,7 +52,9 @@ def plan(desired: State, live: State, leave: Aside | None = None, facts: Facts |
     ours = {key: there[key] for key in there if key in wanted or not aside.covers(key, live)}
     found = [_compared(key, ours.get(key), wanted.get(key)) for key in {**wanted, **ours}]
     changes = _folded([one for one in found if one is not None], there)
-    changes = [_held(one, live, facts) for one in changes]
+    gone = {part for one in changes if one.after is None for part in (one.key, *one.parts)}
+    stays = there.keys() - gone
+    changes = [_held(one, stays, facts) for one in changes]
     left = {key: there[key] for key in there if key not in ours}
     changes = refused(changes, {**left, **wanted}, there, facts)
     return Plan(tuple(sorted(changes, key=_place)), desired, live, facts)
@@ -144,27 +146,33 @@ def _owner(key: Key, gone: set[Key]) -> Key | None:
 # what holds a deletion
 
 
-def _held(change: Change, live: State, facts: Facts) -> Change:
+def _held(change: Change, stays: Collection[Key], facts: Facts) -> Change:
     if change.action not in {Action.DELETE, Action.REPLACE}:
         return change
-    key = change.key
-    if key.kind is Kind.QUEUE:
-        return _held_queue(change, facts)
-    if key.kind is Kind.EXCHANGE and change.action is Action.REPLACE:
-        used = sum(
-            one.kind is Kind.BINDING and one.vhost == key.vhost and one.more[0] == key.name for one in live
-        )
-        return replace(change, held=f"{used} bindings lead from it") if used else change
-    if key.kind is Kind.VHOST:
-        used_by = [
+    held = {Kind.QUEUE: _held_queue, Kind.EXCHANGE: _held_exchange, Kind.VHOST: _held_vhost}.get(
+        change.key.kind
+    )
+    return change if held is None else replace(change, held=held(change.key, stays, facts))
+
+
+def _held_queue(key: Key, _stays: Collection[Key], facts: Facts) -> str:
+    known = facts.queues.get((key.vhost, key.name))
+    return known.used if known is not None else ""
+
+
+def _held_exchange(key: Key, stays: Collection[Key], _facts: Facts) -> str:
+    used = sum(
+        one.kind is Kind.BINDING and one.vhost == key.vhost and one.more[0] == key.name for one in stays
+    )
+    return "" if not used else "1 binding leads from it" if used == 1 else f"{used} bindings lead from it"
+
+
+def _held_vhost(key: Key, _stays: Collection[Key], facts: Facts) -> str:
+    return next(
+        (
             f"its queue {name} {queue.used}"
             for (vhost, name), queue in sorted(facts.queues.items())
             if vhost == key.name and queue.used
-        ]
-        return replace(change, held=used_by[0]) if used_by else change
-    return change
-
-
-def _held_queue(change: Change, facts: Facts) -> Change:
-    known = facts.queues.get((change.key.vhost, change.key.name))
-    return replace(change, held=known.used) if known is not None and known.used else change
+        ),
+        "",
+    )

@@ -240,7 +240,8 @@ class Management:
                     server.host, server.port, timeout=self._timeout, context=server.tls()
                 )
         token = base64.b64encode(f"{server.user}:{server.password}".encode()).decode()
-        headers = {"Authorization": f"Basic {token}", "Accept": "application/json"}
+        # limits of users have no JSON to offer in answer to PUT and DELETE: 406, if nothing else is accepted
+        headers = {"Authorization": f"Basic {token}", "Accept": "application/json, */*;q=0.5"}
         if data is not None:
             headers["Content-Type"] = "application/json"
         self._connection.request(method, server.prefix + target, data, headers)

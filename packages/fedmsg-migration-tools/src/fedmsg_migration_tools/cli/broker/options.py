@@ -66,15 +66,16 @@ def management_options(command: F) -> F:
 
 def read(file: Path) -> Bus:
     """The operator's file. Raises ``ToolsError``; what else is wrong in it goes to standard error, a line each."""
-    from ...broker.file import read as read_file  # noqa: PLC0415 - only when a command runs
+    from ...broker.file import BadFile  # noqa: PLC0415 - only when a command runs
+    from ...broker.file import read as read_file  # noqa: PLC0415
     from ...exceptions import ToolsError  # noqa: PLC0415
 
     try:
         return read_file(file)
-    except ToolsError as error:
-        for line in getattr(error, "more", ()):
+    except BadFile as error:
+        for line in error.problems[:-1]:
             click.echo(f"Error: {line}", err=True)
-        raise
+        raise ToolsError(error.problems[-1]) from error
 
 
 def connect(
