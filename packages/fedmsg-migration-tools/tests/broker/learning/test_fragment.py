@@ -51,8 +51,10 @@ def test_the_comments_say_why_and_how_often() -> None:
     assert line.endswith('",  # 2 times, 2023-11-11 to 2023-11-14, such as 2023-an-id; in routing_policy')
     assert f"# {HOST}: its certificate expired on 2023-11-14" in text
     assert "# signed, signature not checked\n" in text
-    assert "# not signed: the topic's application\n" in text
-    assert "# 2 users may publish 2 topics; of 1 only the messages' own word says who sent them" in text
+    assert "# not signed: the topic's application\n# It needs a certificate with the CN git.\n" in text
+    assert (
+        "# 2 users may publish 2 topics\n# of 1 user only the messages' own word says who sent them\n" in text
+    )
 
 
 def test_what_is_not_allowed_shared_or_unseen_stands_at_its_head() -> None:

@@ -75,10 +75,9 @@ def summary(proposal: Proposal, old: OldBus, traffic: Traffic) -> Iterator[str]:
     users = only(proposal.accounts, publish=True)
     claims = sum(any(proof.is_claim for proof in account.proofs) for account in users)
     grants = sum(map(len, (grants for account in users for grants in account.publish.values())))
-    yield (
-        f"{count(len(users), 'user')} may publish {count(grants, 'topic')}; of {claims} "
-        "only the messages' own word says who sent them"
-    )
+    yield f"{count(len(users), 'user')} may publish {count(grants, 'topic')}"
+    if claims:
+        yield f"of {count(claims, 'user')} only the messages' own word says who sent them"
 
 
 def toml(value: str) -> str:
@@ -111,6 +110,8 @@ def _user(account: Account, old: OldBus, now: float) -> Iterator[str]:
             yield f"# {shown(name)}: {problem}"
     if proofs := account.proofs:
         yield f"# {'; '.join(sorted(proofs))}"
+    if not account.certificates:
+        yield f"# It needs a certificate with the CN {shown(account.name)}."
     yield f"[users.{toml(account.name)}]"
     yield "certificate = true"
 

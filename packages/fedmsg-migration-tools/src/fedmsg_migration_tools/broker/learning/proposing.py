@@ -194,8 +194,9 @@ class _Proposer:
         for account in self._proposal.accounts.values():
             for exchange, grants in account.publish.items():
                 for prefix, members in _by_prefix(grants.values()).items():
-                    if len(members) > self._rules.above and len(owners[prefix]) == 1 and prefix not in barred:
-                        _join(account, exchange, prefix)
+                    seen = sum(bool(grant.seen) for grant in members)
+                    if seen > self._rules.above and len(owners[prefix]) == 1 and prefix not in barred:
+                        _join(account, exchange, prefix, members)
 
     def _ways(self) -> Iterator[Way]:
         """All who publish, or may."""
@@ -252,21 +253,20 @@ def _prefix(topic: str) -> str:
 
 
 def _by_prefix(grants: Iterable[Grant]) -> dict[str, list[Grant]]:
-    """Those that were seen, by application."""
+    """By application."""
     found: dict[str, list[Grant]] = defaultdict(list)
     for grant in grants:
-        if grant.seen and (prefix := _prefix(grant.pattern)):
+        if prefix := _prefix(grant.pattern):
             found[prefix].append(grant)
     return found
 
 
-def _join(account: Account, exchange: str, prefix: str) -> None:
+def _join(account: Account, exchange: str, prefix: str, members: Iterable[Grant]) -> None:
     """One pattern for all of an application's topics, the policy's among them."""
     grants = account.publish[exchange]
-    members = [pattern for pattern in grants if _prefix(pattern) == prefix]
     whole = Grant(f"{prefix}.#")
-    for pattern in members:
-        part = grants.pop(pattern)
+    for part in members:
+        del grants[part.pattern]
         whole.listed |= part.listed
         whole.seen.update(part.seen)
     grants[whole.pattern] = whole

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
 __all__ = ["MOST", "Tally", "Traffic", "Way"]
 
-#: Different ways that are counted; the memory for these is some 60 MB.
-MOST = 100_000
+#: Different ways that are counted: for these a command needs some 150 MB.
+MOST = 50_000
 
 
 class Way(NamedTuple):
