@@ -7,11 +7,12 @@ PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-
 # Each package's tests are a world of their own: two of them may have files of one name.
 TESTS := $(sort $(dir $(wildcard packages/*/tests/*.py)))
 
-.PHONY: help bootstrap demo test check bench docs format clean
+.PHONY: help bootstrap demo test test-rabbitmq4 test-all check bench docs format clean
 
 help:
 	@echo 'make demo      a bus moves from ZeroMQ to AMQP while messages flow, and every message is counted'
-	@echo 'make test      all tests'
+	@echo 'make test      all tests, on the RabbitMQ that is installed'
+	@echo 'make test-all  these, and those that use a broker again on RabbitMQ 4.0 (make test-rabbitmq4)'
 	@echo 'make check     format, lint, types, import contracts, shell scripts, documentation'
 	@echo 'make bench     speed, against the limit and against fedora-messaging 3.9.1'
 	@echo 'make docs      the documentation, into docs/_build/html'
@@ -27,6 +28,12 @@ demo: bootstrap
 test:
 	@tools/bootstrap chromium node
 	$(PYTEST)
+
+test-rabbitmq4:
+	@tools/bootstrap chromium rabbitmq4
+	RABBITMQ_ROOT=$(CURDIR)/.cache/rabbitmq4 $(BIN)/python -m pytest -n 2 --dist loadfile --broker with
+
+test-all: test test-rabbitmq4
 
 check: bootstrap
 	$(BIN)/uv lock --check --quiet
