@@ -16,6 +16,7 @@ bodhi.certificate = true
 other.certificate = true
 raw.password_file = "/nowhere/at/all"
 "a.b".certificate = true
+empty.certificate = true
 "shell-app01".certificate = true
 
 [leave]
@@ -42,6 +43,12 @@ write = '^(amq\\.topic|zmq\\.topic|gone)$'
 
 [vhosts."/pubsub".users.raw.expressions.topics."amq.topic"]
 write = '^org\\.{username}\\.(x|{vhost})\\Z'
+
+[vhosts."/pubsub".users.empty.expressions]
+write = "amq"
+
+[vhosts."/pubsub".users.empty.expressions.topics."amq.topic"]
+write = ""
 
 [vhosts."/pubsub".users."a.b".expressions]
 write = "amq"
@@ -82,6 +89,9 @@ def judge() -> Judge:
         ("raw", "amq.topic", "org.bodhi.x", Verdict.NO_TOPIC),
         ("raw", "zmq.topic", "anything at all", Verdict.ALLOWED),
         ("raw", "gone", "x", Verdict.NO_EXCHANGE),
+        ("empty", "amq.topic", "", Verdict.ALLOWED),
+        ("empty", "amq.topic", "x", Verdict.NO_TOPIC),
+        ("empty", "zmq.topic", "x", Verdict.NO_WRITE),
         ("a.b", "amq.topic", "a.b", Verdict.ALLOWED),
         ("a.b", "amq.topic", "axb", Verdict.ALLOWED),
     ],
