@@ -71,14 +71,16 @@ def tried(place: Place, user: str, action: Action) -> LibraryError | None:
     return asyncio.run(asyncio.wait_for(work(), SECONDS + 10))
 
 
-def outcomes(place: Place) -> dict[tuple[str, str], LibraryError | None]:
+Outcomes = dict[tuple[str, str], LibraryError | None]
+
+
+def outcomes(place: Place) -> Outcomes:
     """(user, text of the action) → what came of it."""
     return {(user, action.text): tried(place, user, action) for action in ACTIONS for user in users()}
 
 
-def page(place: Place) -> str:
+def page(place: Place, found: Outcomes) -> str:
     """The page, for what this broker does."""
-    found = outcomes(place)
     return INTRODUCTION.format(
         table=_table(found),
         refusals="\n".join(_examples(place, found)),
@@ -86,7 +88,7 @@ def page(place: Place) -> str:
     )
 
 
-def _table(found: dict[tuple[str, str], LibraryError | None]) -> str:
+def _table(found: Outcomes) -> str:
     head = ["action", *users()]
     rows = [[action.text, *(_cell(found[user, action.text]) for user in users())] for action in ACTIONS]
     lines = [head, ["---"] * len(head), *rows]
@@ -97,7 +99,7 @@ def _cell(error: LibraryError | None) -> str:
     return "allowed" if error is None else f"`{type(error).__name__}`"
 
 
-def _examples(place: Place, found: dict[tuple[str, str], LibraryError | None]) -> list[str]:
+def _examples(place: Place, found: Outcomes) -> list[str]:
     lines, kinds = [], set()
     for action in ACTIONS:
         # Who has most of the rights that it takes has the most to tell.
@@ -138,7 +140,7 @@ def told(place: Place, error: LibraryError | None) -> str:
 def main() -> None:
     """Write the page."""
     with tempfile.TemporaryDirectory() as folder, Place(Path(folder)).started() as place:
-        PAGE.write_text(page(place))
+        PAGE.write_text(page(place, outcomes(place)))
     sys.stdout.write(f"{PAGE.relative_to(ROOT)} is written\n")
 
 

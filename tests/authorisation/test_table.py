@@ -8,21 +8,29 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from fedora_messaging.exceptions import PublishForbidden
+
 from .actions import ACTIONS
 from .expected import outcome, users
-from .table import PAGE, page, tried
+from .table import PAGE, Outcomes, outcomes, page
 
 if TYPE_CHECKING:
     from .actions import Action
     from .bus import Place
 
 
+@pytest.fixture(scope="session")
+def found(place: Place) -> Outcomes:
+    """Everything tried once, with each version of TLS."""
+    return outcomes(place)
+
+
 @pytest.mark.parametrize("action", ACTIONS, ids=lambda action: action.text)
-def test_none_is_unexpected(place: Place, action: Action) -> None:
-    found = {user: tried(place, user, action) for user in users()}
-    classes = {user: "yes" if error is None else type(error).__name__ for user, error in found.items()}
-    assert classes == {user: outcome(user, action) for user in users()}, found
-    assert all("\n" not in str(error) for error in found.values())
+def test_none_is_unexpected(found: Outcomes, action: Action) -> None:
+    errors = {user: found[user, action.text] for user in users()}
+    classes = {user: "yes" if error is None else type(error).__name__ for user, error in errors.items()}
+    assert classes == {user: outcome(user, action) for user in users()}, errors
+    assert all("\n" not in str(error) for error in errors.values())
 
 
 def test_each_action_is_allowed_to_somebody_and_refused_to_somebody() -> None:
@@ -33,8 +41,17 @@ def test_each_action_is_allowed_to_somebody_and_refused_to_somebody() -> None:
     assert refused == {"ConnectionException", "BadDeclaration", "PermissionException", "PublishForbidden"}
 
 
-def test_the_page_is_what_the_broker_does(place: Place) -> None:
-    now = page(place)
+def test_refusals_to_publish_name_topic_exchange_and_user(found: Outcomes) -> None:
+    refusals = [(user, error) for (user, _), error in found.items() if isinstance(error, PublishForbidden)]
+    assert refusals
+    for user, error in refusals:
+        assert error.user == user
+        assert f"{error.topic}: the user {user!r} may not publish" in str(error)
+        assert f"exchange {error.exchange!r}" in str(error) or error.exchange == ""
+
+
+def test_the_page_is_what_the_broker_does(place: Place, found: Outcomes) -> None:
+    now = page(place, found)
     differences = difflib.unified_diff(
         PAGE.read_text().splitlines(), now.splitlines(), "committed", "now", "", ""
     )
