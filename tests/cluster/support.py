@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the tests on a cluster share: a quorum queue, settings of programs, what broke the order, how long nothing went."""
+"""What tests on a cluster share: a quorum queue, programs' settings, what broke the order, how long nothing went."""
 
 from __future__ import annotations
 

@@ -113,6 +113,7 @@ class Bridge:
             **(environment or {}),
         }
         self.process: subprocess.Popen[bytes] | None = None
+        self.starts = 0
 
     def __enter__(self) -> Self:
         self.start()
@@ -125,6 +126,7 @@ class Bridge:
 
     def start(self) -> None:
         """Start it; what it logs is added to its file."""
+        self.starts += 1
         with self.log.open("ab") as output:
             self.process = subprocess.Popen(
                 self._line,

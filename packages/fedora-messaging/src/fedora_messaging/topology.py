@@ -30,7 +30,10 @@ _NOT_FOUND = 404  # AMQP 0.9.1, 1.1: reply codes
 
 @dataclass(frozen=True)
 class Topology:
-    """Exchanges, queues and bindings to declare; with ``passive``, exchanges and queues must be there already."""
+    """Exchanges, queues and bindings to declare; with ``passive``, exchanges and queues must be there already.
+
+    So must a single queue in whose settings ``passive`` is true.
+    """
 
     exchanges: Mapping[str, Mapping[str, Any]]
     queues: Mapping[str, Mapping[str, Any]]
@@ -54,7 +57,9 @@ class Topology:
             await _refusable(channel.declare_exchange(name, settings, self.passive), "exchange", name)
         for name, settings in self.queues.items():
             names[name] = await _refusable(
-                channel.declare_queue(name, settings, self.passive and name != ""),
+                channel.declare_queue(
+                    name, settings, (self.passive or bool(settings.get("passive"))) and name != ""
+                ),
                 "queue",
                 name or "server-named",
             )

@@ -20,7 +20,7 @@ from ..figures import Gauge
 from ..progress import Progress
 from . import service
 from .complaints import Complaints
-from .declaring import DURABLE, declare
+from .declaring import as_it_is, declare
 from .inorder import InOrder
 from .outlet import TITLE, Frames, Outlet
 from .tally import Shown, Tally
@@ -114,7 +114,8 @@ class AmqpToZmq:
         ]
         self._consuming = True
         try:
-            async with self._session.deliveries(bindings, {settings.queue: DURABLE}, raw=True) as deliveries:
+            queues = {settings.queue: await as_it_is(self._session, settings.queue)}
+            async with self._session.deliveries(bindings, queues, raw=True) as deliveries:
                 seen = 0
                 async for delivery in deliveries:
                     seen += 1

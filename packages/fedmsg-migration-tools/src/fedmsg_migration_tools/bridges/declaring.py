@@ -6,14 +6,14 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-from fedora_messaging.exceptions import BadDeclaration
+from fedora_messaging.exceptions import BadDeclaration, PermissionException
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from fedora_messaging.aio import Session
 
-__all__ = ["DURABLE", "declare"]
+__all__ = ["DURABLE", "as_it_is", "declare"]
 
 _log = logging.getLogger(__name__)
 
@@ -39,6 +39,21 @@ async def declare(session: Session, *, quarantine: str, exchanges: Sequence[str]
             await _make(session, exchanges={name: _TOPIC})
         await _make(session, queues=queues)
         await _bind(session, queues, binding)
+
+
+async def as_it_is(session: Session, queue: str) -> dict[str, Any]:
+    """The settings with which to consume ``queue``: those of a plain durable one, which is made if there is none; or,
+    where it is there with others (a quorum queue, with a single active consumer), what takes it as it is.
+
+    Raises what ``Session.declare`` raises.
+    """
+    try:
+        await session.declare(queues={queue: DURABLE})
+    except (BadDeclaration, PermissionException) as error:
+        _log.info("The queue %s is taken as it is, if it is there: %s", queue, error)
+        await session.declare(queues={queue: DURABLE}, passive=True)
+        return {**DURABLE, "passive": True}
+    return DURABLE
 
 
 async def _bind(session: Session, queues: dict[str, Any], binding: dict[str, Any]) -> None:
