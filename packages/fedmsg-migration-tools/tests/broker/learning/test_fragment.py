@@ -73,9 +73,9 @@ def test_what_is_not_allowed_shared_or_unseen_stands_at_its_head() -> None:
 
 
 def test_a_user_for_a_service_says_for_which_hosts() -> None:
-    text = written([sent(TOPIC, HOST), sent(TOPIC, "bodhi-b")], rules=Rules("amq.topic", by_service=True))
+    text = written([sent(TOPIC, HOST), sent(TOPIC, "bodhi-b.org")], rules=Rules("amq.topic", by_service=True))
     assert (
-        "# One user for: bodhi-app01.example.org, bodhi-b\n# Each needs a new certificate, with the CN bodhi.\n"
+        "# One user for: bodhi-app01.example.org, bodhi-b.org\n# Each needs a new certificate, with the CN bodhi.\n"
         in text
     )
 

@@ -131,8 +131,10 @@ def test_the_service_is_what_certnames_says_or_what_is_before_the_host() -> None
     assert publishers.service_of("release-monitoring-app01.example", known) == "release-monitoring"
     assert publishers.service_of("bodhi-bodhi-backend01.example", known) == "bodhi"
     assert publishers.service_of("plain.example", known) == "plain.example"
-    assert publishers.service_of("-odd", known) == "-odd"
-    assert list(publishers.prefixes("a-b-c.example")) == ["a-b", "a"]
+    assert publishers.service_of("-odd.example", known) == "-odd.example"
+    assert publishers.service_of("release-monitoring", known) == "release-monitoring"
+    assert list(publishers.prefixes("a-b-c.example-x.org")) == ["a-b-c.example", "a-b", "a"]
+    assert list(publishers.prefixes("a-b")) == []
 
 
 def test_a_value_that_python_cannot_hold_is_said() -> None:

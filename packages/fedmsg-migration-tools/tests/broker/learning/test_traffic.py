@@ -34,6 +34,7 @@ def test_what_is_beyond_the_bound_is_only_counted() -> None:
     assert sum(tally.count for tally in seen.tallies.values()) == 40
 
 
-def test_one_unproven_message_makes_it_a_claim() -> None:
-    assert Tally(proofs={Proof.SIGNED, Proof.TOPIC}).is_claim
+def test_one_proven_message_is_enough() -> None:
+    assert Tally(proofs={Proof.USERNAME, Proof.TOPIC}).is_claim
+    assert not Tally(proofs={Proof.SIGNED, Proof.TOPIC}).is_claim
     assert not Tally(proofs={Proof.SIGNED, Proof.BROKER, Proof.VERIFIED}).is_claim

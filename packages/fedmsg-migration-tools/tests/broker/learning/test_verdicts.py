@@ -17,7 +17,7 @@ other.certificate = true
 raw.password_file = "/nowhere/at/all"
 "a.b".certificate = true
 empty.certificate = true
-"shell-app01".certificate = true
+"shell-app01.org".certificate = true
 
 [leave]
 users = ["admin*"]
@@ -106,9 +106,10 @@ def test_no_secret_is_needed(judge: Judge) -> None:
 
 def test_a_host_is_the_user_of_its_service(judge: Judge) -> None:
     assert judge.user("bodhi-app01.example.org") == "bodhi"
-    assert judge.user("shell-app01") == "shell-app01"
-    assert judge.user("shell-app01-x.example.org") == "shell-app01"
-    assert judge.user("unknown-app01") == "unknown-app01"
+    assert judge.user("shell-app01.org") == "shell-app01.org"
+    assert judge.user("bodhi-backend-01.example.org") == "bodhi"
+    assert judge.user("unknown-app01.org") == "unknown-app01.org"
+    assert judge.user("bodhi-application") == "bodhi-application"
 
 
 @pytest.mark.parametrize("expression", [r"\Qa.b\E", "[[:alpha:]]", r"(?<name>a)"])

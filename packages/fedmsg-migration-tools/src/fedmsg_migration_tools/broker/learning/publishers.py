@@ -186,17 +186,18 @@ def services(certnames: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
-def service_of(cn: str, known: Mapping[str, str]) -> str:
-    """The service that a host's certificate is for: as ``known`` says, or guessed: what is before the first ``-``."""
-    return known.get(cn) or cn.partition("-")[0] or cn
+def service_of(name: str, known: Mapping[str, str]) -> str:
+    """The service that a host's certificate is for: as ``known`` says, or guessed: what is before the first ``-``.
+
+    Guessed is only for a name with a domain: ``release-monitoring`` is an application, and no host of ``release``.
+    """
+    return known.get(name) or next(reversed([*prefixes(name)]), name)
 
 
-def prefixes(cn: str) -> Iterable[str]:
-    """What the service of a CN may be, the longest first: ``a-b-host`` is of ``a-b`` or of ``a``."""
-    while "-" in cn:
-        cn = cn.rpartition("-")[0]
-        if cn:
-            yield cn
+def prefixes(name: str) -> Iterable[str]:
+    """What a host's service may be, the longest first: the certificate of ``a-b-host.example`` is for ``a-b`` or ``a``."""
+    words = name.split("-") if "." in name else []
+    return filter(None, ("-".join(words[:number]) for number in range(len(words) - 1, 0, -1)))
 
 
 def _line(what: object) -> str:

@@ -36,8 +36,8 @@ class Tally:
 
     @property
     def is_claim(self) -> bool:
-        """Whether nothing but the messages' own word says who sent one of them."""
-        return any(proof.is_claim for proof in self.proofs)
+        """Whether nothing but the messages' own word says who sent them."""
+        return all(proof.is_claim for proof in self.proofs)
 
 
 class Traffic:
