@@ -65,7 +65,7 @@ def test_what_is_not_allowed_shared_or_unseen_stands_at_its_head() -> None:
     assert "# In routing_policy, allowed, and never seen (3):" in text
     assert "# Topics that several users may publish (1):\n#   a.b.c.d: x, y" in text
     assert text.endswith(
-        "# These a certificate, but no topic is known of them: they may do nothing.\n\n"
+        "# These have a certificate, but no topic is known of them: they may do nothing.\n\n"
         "# idle-host: its certificate is valid until 2023-11-23, renew it soon\n"
         '[users."idle-host"]\ncertificate = true\n'
     )

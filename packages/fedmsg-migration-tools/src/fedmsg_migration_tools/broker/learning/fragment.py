@@ -55,7 +55,7 @@ def text(
         lines += ["", *_user(account, old, now), *_grants(account, vhost)]
     idle = only(proposal.accounts, publish=False)
     if idle:
-        lines += ["", "# These a certificate, but no topic is known of them: they may do nothing."]
+        lines += ["", "# These have a certificate, but no topic is known of them: they may do nothing."]
     for account in idle:
         lines += ["", *_user(account, old, now)]
     return "\n".join(lines) + "\n"

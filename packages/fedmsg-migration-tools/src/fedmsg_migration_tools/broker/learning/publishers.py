@@ -195,7 +195,7 @@ def service_of(name: str, known: Mapping[str, str]) -> str:
 
 
 def prefixes(name: str) -> Iterable[str]:
-    """What a host's service may be, the longest first: the certificate of ``a-b-host.example`` is for ``a-b`` or ``a``."""
+    """What a host's service may be, the longest first: ``a-b-host.example`` has a certificate for ``a-b`` or ``a``."""
     words = name.split("-") if "." in name else []
     return filter(None, ("-".join(words[:number]) for number in range(len(words) - 1, 0, -1)))
 
