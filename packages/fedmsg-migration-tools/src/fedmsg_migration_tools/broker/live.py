@@ -89,11 +89,16 @@ def _definitions(management: Management) -> dict[str, Any]:
     try:
         found: dict[str, Any] = management.get("definitions")
     except ManagementError as exc:
-        if exc.problem is not Problem.FORBIDDEN:
-            raise
-        user = management.server.user
-        raise ToolsError(
-            f"The management API at {management.server.url} does not show its definitions to the user {user}: give "
-            f"it the tag administrator (rabbitmqctl set_user_tags {user} administrator), or take another (--user)"
-        ) from exc
+        user, where = management.server.user, f"The management API at {management.server.url}"
+        if exc.problem is Problem.LOGIN:
+            raise ToolsError(
+                f"{where} does not know the user {user} with this password: check --user, and --password-file or what "
+                "else gives the password"
+            ) from exc
+        if exc.problem is Problem.FORBIDDEN:
+            raise ToolsError(
+                f"{where} does not show its definitions to the user {user}: give it the tag administrator "
+                f"(rabbitmqctl set_user_tags {user} administrator), or take another (--user)"
+            ) from exc
+        raise
     return found

@@ -35,6 +35,7 @@ class OwnRights:
     def __init__(self, plan: Plan, does: Iterable[Change]) -> None:
         self._plan = plan
         self._user = plan.facts.user
+        self._whole: dict[str, bool] = {}
         self._first: dict[str, Change] = {}  # virtual host → the change that first needs them there
         self._own: set[Key] = set()  # those that the plan changes anyway
         known = Key(Kind.USER, "", self._user) in plan.live  # one of LDAP, say, has what it has
@@ -77,6 +78,8 @@ class OwnRights:
         return key.kind in _NEED_THEM and not self._has_all(key.vhost)
 
     def _has_all(self, vhost: str) -> bool:
-        live = self._plan.live
-        own = live.get(Key(Kind.PERMISSION, vhost, self._user), {})
-        return dict(own) == ALL_RIGHTS and not rows(live, vhost, self._user)
+        if vhost not in self._whole:
+            live = self._plan.live
+            own = live.get(Key(Kind.PERMISSION, vhost, self._user), {})
+            self._whole[vhost] = dict(own) == ALL_RIGHTS and not rows(live, vhost, self._user)
+        return self._whole[vhost]

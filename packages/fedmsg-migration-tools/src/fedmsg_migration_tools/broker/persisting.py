@@ -57,7 +57,12 @@ class Persistent:
         except ManagementError as exc:
             if exc.problem is Problem.NOT_FOUND and method == "DELETE":
                 return None
-            if exc.problem in {Problem.REFUSED, Problem.NOT_FOUND, Problem.FORBIDDEN, Problem.BROKEN}:
+            if exc.problem is Problem.FORBIDDEN:
+                user = self._management.server.user
+                raise Refused(
+                    f"RabbitMQ refuses it to the user {user}: let another administrator do it"
+                ) from exc
+            if exc.problem in {Problem.REFUSED, Problem.NOT_FOUND, Problem.BROKEN}:
                 raise Refused(_without(str(exc), body)) from exc
             raise
 
