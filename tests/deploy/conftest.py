@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from .machines import Machines
 
 TOOLS = Path(sys.executable).with_name("fedmsg-migration-tools")
@@ -19,17 +21,15 @@ HOSTS = ("bus1.example.org", "bus2.example.org", "bus3.example.org")
 
 
 class Pki:
-    """A certificate authority in a folder; clients ``alice`` and ``bob``, of whom bob's certificate is revoked."""
+    """A certificate authority in a folder, with servers and clients."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, hosts: Iterable[str] = HOSTS, clients: Iterable[str] = ("alice", "bob")) -> None:
         self.folder = folder
         self.run("init")
-        for host in HOSTS:
-            self.run("issue", host, "--host", host, "--host", "localhost", "--also-client")
-            shutil.copytree(self.folder / "issued" / host, self.of(host))
-        self.issue("alice")
-        self.issue("bob")
-        self.run("revoke", "bob")
+        for host in hosts:
+            self.issue(host, "--host", host, "--host", "localhost", "--also-client")
+        for client in clients:
+            self.issue(client)
 
     @property
     def ca(self) -> Path:
@@ -38,18 +38,18 @@ class Pki:
     def run(self, command: str, *arguments: str) -> None:
         subprocess.run([TOOLS, "pki", command, *arguments, "-C", self.folder], check=True, capture_output=True)
 
-    def issue(self, name: str) -> None:
-        """For a client, who has it for good: of what was revoked the authority gives nothing away."""
-        self.run("issue", name)
+    def issue(self, name: str, *options: str) -> None:
+        """For somebody who has it for good: of what was revoked the authority gives nothing away."""
+        self.run("issue", name, *options)
         shutil.copytree(self.folder / "issued" / name, self.of(name))
 
     def of(self, name: str) -> Path:
-        """The folder with a client's ``cert.pem`` and ``key.pem``."""
+        """The folder with its ``cert.pem`` and ``key.pem``."""
         return self.folder / "clients" / name
 
-    def bring(self, machines: Machines) -> None:
-        """What each machine needs goes to its ``/etc/rabbitmq/tls``; revocation lists that were there are replaced."""
-        for host in machines.hosts:
+    def bring(self, machines: Machines, *hosts: str) -> None:
+        """What these machines need, or all, goes to ``/etc/rabbitmq/tls``; lists that were there are replaced."""
+        for host in hosts or machines.hosts:
             tls = machines.etc(host) / "tls"
             (tls / "crl").mkdir(parents=True, exist_ok=True)
             for source in (self.ca, *(self.folder / "issued" / host).iterdir()):
@@ -60,4 +60,7 @@ class Pki:
 
 @pytest.fixture(scope="module")
 def pki(tmp_path_factory: pytest.TempPathFactory) -> Pki:
-    return Pki(tmp_path_factory.mktemp("pki") / "pki")
+    """With clients ``alice`` and ``bob``; bob's certificate is revoked."""
+    made = Pki(tmp_path_factory.mktemp("pki") / "pki")
+    made.run("revoke", "bob")
+    return made

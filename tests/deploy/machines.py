@@ -26,22 +26,16 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 RABBITMQ = HERE.parents[1] / "deploy" / "rabbitmq"
-OUTSIDE = "10.98.0.254"
 BOOT = 120.0
 """Seconds that RabbitMQ may take to start; it takes 4 to 15."""
 
 
-def address(host: str) -> str:
-    """Of ``bus2.example.org``, as seen by the others."""
-    return f"10.98.0.{host.removeprefix('bus').partition('.')[0]}"
-
-
 class Machines:
-    """One machine or three, and a place outside of them. Use it as a context manager.
+    """Machines, and a place outside of them. Use it as a context manager.
 
     Arguments:
         folder: for their files.
-        hosts: their names, ``bus1.example.org`` and so on.
+        hosts: their names.
     """
 
     def __init__(self, folder: Path, *hosts: str) -> None:
@@ -56,7 +50,9 @@ class Machines:
         self._brokers: dict[str, subprocess.Popen[bytes]] = {}
 
     def __enter__(self) -> Self:
-        lines = [f"{address(host)} {host} {host.partition('.')[0]}\n" for host in self.hosts]
+        lines = [
+            f"10.98.0.{number} {host} {host.partition('.')[0]}\n" for number, host in enumerate(self.hosts, 1)
+        ]
         (self.folder / "hosts").write_text("127.0.0.1 localhost\n" + "".join(lines))
         for host in self.hosts:
             for name in ("etc", "lib", "log"):
@@ -87,9 +83,14 @@ class Machines:
                 into = folder / "conf.d" if name.startswith("conf.d/") else folder
                 into.mkdir(exist_ok=True)
                 shutil.copy(RABBITMQ / name, into)
-            secret = self.folder / host / "lib" / ".erlang.cookie"
-            secret.write_text(cookie or secrets.token_hex(20))
-            secret.chmod(0o400)
+        self.cookie(cookie or secrets.token_hex(20))
+
+    def cookie(self, text: str) -> None:
+        """Give all machines the same secret, by which nodes and ``rabbitmqctl`` know one another."""
+        for host in self.hosts:
+            path = self.folder / host / "lib" / ".erlang.cookie"
+            path.write_text(text)
+            path.chmod(0o400)
 
     def etc(self, host: str) -> Path:
         """What is its ``/etc/rabbitmq``."""
@@ -98,7 +99,7 @@ class Machines:
     def start(self, host: str) -> None:
         """Start RabbitMQ there, as its service does; does not wait for it."""
         log = self.log_file(host).open("ab")
-        command = self._command(host, ["chroot", str(self.root), f"{self._home}/sbin/rabbitmq-server"])
+        command = self.command(host, ["chroot", str(self.root), f"{self._home}/sbin/rabbitmq-server"])
         self._brokers[host] = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
     def await_start(self, host: str) -> None:
@@ -126,7 +127,7 @@ class Machines:
     def run(self, host: str | None, *command: str, text: str = "") -> subprocess.CompletedProcess[str]:
         """A command on that machine, or outside of them for None."""
         return subprocess.run(
-            self._command(host, list(command)),
+            self.command(host, list(command)),
             input=text,
             capture_output=True,
             text=True,
@@ -181,7 +182,7 @@ class Machines:
                     found.add((_ADDRESSES.get(ip, ip), int(port, 16)))
         return found
 
-    def _command(self, host: str | None, command: list[str]) -> list[str]:
+    def command(self, host: str | None, command: list[str]) -> list[str]:
         """The command that runs a command there: into the network's namespaces, and from there to the machine's."""
         assert self._network is not None
         children = Path(f"/proc/{self._network.pid}/task/{self._network.pid}/children").read_text().split()
