@@ -102,7 +102,7 @@ def of_envelope(envelope: Envelope, signer: Callable[[Envelope], Publisher | Non
 def claimed(topic: str, username: object = None) -> Publisher:
     """Whom the message itself names: the application in its topic, or else the user that its process ran as.
 
-    Raises ``Unlearnt`` when it no user can be called.
+    Raises ``Unlearnt`` when it names nobody.
     """
     if word := application(topic):
         return Publisher(proper(word, "topic"), Proof.TOPIC)
