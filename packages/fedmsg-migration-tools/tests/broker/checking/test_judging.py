@@ -68,7 +68,7 @@ WORK = queue(
     arguments={"x-dead-letter-exchange": "dead"},
 )
 BINDINGS = [binding("zmq.topic", "work"), binding("dead", "grave")]
-EXCHANGES = [
+EXCHANGES: list[dict[str, Any]] = [
     {"name": name, "vhost": V, "type": "topic", "arguments": {}}
     for name in ("amq.topic", "zmq.topic", "dead")
 ]
