@@ -52,7 +52,11 @@ def test_it_waits_for_a_broker_that_is_started_again(node: PrivateNode) -> None:
 
 
 def test_it_says_that_it_may_be_run_again_when_the_broker_does_not_come_back(node: PrivateNode) -> None:
-    dying = Dying(node, watching=lambda: node.kill() if len(dying.changes) == 3 else None)
+    def kill_it() -> None:
+        if len(dying.changes) == 3:
+            node.kill()
+
+    dying = Dying(node, watching=kill_it)
     found = compare(node, FILE)
     with dying, pytest.raises(ToolsError) as caught:
         apply(found, dying, settling=0.0, patience=0.5)

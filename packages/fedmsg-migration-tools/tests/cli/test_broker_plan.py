@@ -76,7 +76,7 @@ def test_as_json_and_without_secrets(run: Run, node: PrivateNode) -> None:
     assert node.password not in done.stdout + done.stderr
 
 
-def test_nothing_differs(run: Run, node: PrivateNode) -> None:
+def test_nothing_differs(run: Run) -> None:
     (run.folder / "bus.toml").write_text('[leave]\nvhosts = ["*"]\nusers = ["*"]\n')
     done = run("broker", "plan", "bus.toml", run.url, "--user=admin")
     assert (done.returncode, done.stdout, done.stderr) == (0, "Nothing differs.\n", "")
