@@ -72,7 +72,7 @@ def test_from_all_three_with_what_is_against_each_other(command: Run, tmp_path: 
     assert f"#   {HOST} → amq.topic {ANNOUNCE}\n" in run.stdout  # never seen
     assert f"#   {recording}: 1 time no JSON object, the first in line 544" in run.stdout
     assert "#   org.fedoraproject.prod.bugzilla.bug.update: bugzilla, bugzilla2fedmsg-" in run.stdout
-    assert "not allowed: 1; could not be read: 1: see the comments" in run.stderr
+    assert "not allowed: 1, not learned: 1; see its comments" in run.stderr
     assert len(tomllib.loads(run.stdout)["users"]) == 55
 
 
@@ -145,6 +145,11 @@ def test_live_until_ctrl_c(command: Run) -> None:
         (["--from", "code.py"], 1, "is not data"),
         (["--observe", "binary", "--ca", "binary"], 1, "holds no CERTIFICATE in PEM"),
         (["--zmq-endpoint", "tcp://nonsense"], 1, "tcp://nonsense"),
+        (
+            ["--zmq-endpoint", "tcp://127.0.0.1:1", "--seconds", "0.3"],
+            1,
+            "none of the publishers could be reached",
+        ),
         (["--observe", "binary", "--by", "host"], 2, "--by"),
     ],
 )

@@ -75,6 +75,7 @@ def test_another_exchange_is_refused(command: Run, bus: Path) -> None:
         (["missing.toml", "--recording", REAL], 1, "there is no such file"),
         (["bus.toml"], 2, "say what to try the file with"),
         (["bus.toml", "--recording", "missing"], 1, "No such file"),
+        (["bus.toml", "--recording", REAL, "--topics", "nothing"], 1, "no message to try the file with"),
         (["bus.toml", "--recording", REAL, "--vhost", "/other"], 1, "has no virtual host '/other'"),
         (["broken.toml", "--recording", REAL], 1, "broken.toml"),
         (["bus.toml", "--recording", REAL, "--as", "nonsense"], 2, "NAME=USER"),

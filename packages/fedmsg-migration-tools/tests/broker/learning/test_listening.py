@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -69,6 +70,7 @@ def test_what_is_sent_is_heard_until_ctrl_c(publisher: Publisher) -> None:
         listen([publisher.endpoint], 600, Reader(publishers.unverified), notes, hear, reached)
     assert [sent.topic for sent in heard] == [TOPIC] * 3
     assert notes.count == 2
+    assert all(sent.at and abs(sent.at - time.time()) < 600 for sent in heard)
     (line,) = notes.lines()
     assert line.startswith(
         "ZeroMQ: 2 times frames that are no message, the first in what was heard (1 frames;"

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ...sockets import Subscriber
@@ -48,7 +50,8 @@ def listen(
     def read() -> None:
         for frames in subscriber.receive(_READ):
             try:
-                hear(reader.frames(frames))
+                sent = reader.frames(frames)
+                hear(sent if sent.at is not None else replace(sent, at=time.time()))
             except Unlearnt as error:
                 notes.add("ZeroMQ", "what was heard", error)
 

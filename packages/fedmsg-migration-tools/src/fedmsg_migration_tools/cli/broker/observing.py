@@ -115,11 +115,15 @@ class Sources:
 
         from ... import endpoints  # noqa: PLC0415
         from ...broker.learning.listening import listen  # noqa: PLC0415
+        from ...broker.learning.wording import count  # noqa: PLC0415
+        from ...exceptions import ToolsError  # noqa: PLC0415
 
         listed = endpoints.read(self.endpoints)
-        click.echo(f"Listening to {len(listed)} publishers for {self.seconds:g} s", err=True)
+        click.echo(f"Listening to {count(len(listed), 'publisher')} for {self.seconds:g} s", err=True)
         reached: set[str] = set()
         with until_told_to_end():
             listen(listed, self.seconds, reader, notes, hear, reached)
+        if not reached:
+            raise ToolsError(f"none of the publishers could be reached: {', '.join(listed[:5])}")
         silent = [endpoint for endpoint in listed if endpoint not in reached]
         return [f"{endpoint}: could not be reached; nothing was heard of it" for endpoint in silent]

@@ -105,5 +105,6 @@ def policy(
         for line in fragment.summary(proposal, old, traffic):
             click.echo(line, err=True)
         if proposal.refused or notes:
-            refused, unread = len(proposal.refused), len(notes)
-            click.echo(f"not allowed: {refused}; could not be read: {unread}: see the comments", err=True)
+            click.echo(
+                f"not allowed: {len(proposal.refused)}, not learned: {len(notes)}; see its comments", err=True
+            )

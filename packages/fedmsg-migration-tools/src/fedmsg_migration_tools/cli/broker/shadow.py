@@ -71,10 +71,13 @@ def shadow(
         from ...broker.file import read  # noqa: PLC0415 - only when the command runs
         from ...broker.learning.shadowing import Shadow  # noqa: PLC0415
         from ...broker.learning.verdicts import Judge, the_vhost  # noqa: PLC0415
+        from ...exceptions import ToolsError  # noqa: PLC0415
 
         bus = read(file)
         found = Shadow(Judge(bus, the_vhost(bus, vhost)), exchange, names)
         notes = Sources(recording, zmq_endpoint, seconds, ca, topics).hear(found.see)
+        if not found.messages:
+            raise ToolsError("; ".join(["there was no message to try the file with", *notes]))
         if as_json:
             click.echo(json.dumps(found.as_dict(notes)))
         else:
