@@ -318,3 +318,14 @@ def test_a_connection_that_the_server_closed_meanwhile_is_opened_again() -> None
     with serving(answer) as port, Management([Server("127.0.0.1", port)]) as management:
         for _ in range(3):
             assert management.whoami() == ("me", ())
+
+
+def test_a_broker_that_collects_no_statistics() -> None:
+    config = {"management_agent.disable_metrics_collector": True}
+    with (
+        PrivateNode(config=config) as node,
+        api(node) as management,
+        pytest.raises(ManagementError, match="it collects no statistics: let it, in rabbitmq.conf") as caught,
+    ):
+        management.snapshot("/")
+    assert caught.value.problem == Problem.REFUSED
