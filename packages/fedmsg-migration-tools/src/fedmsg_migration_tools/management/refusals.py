@@ -102,12 +102,12 @@ def of_answer(server: Server, status: int, kind: str, text: bytes, target: str) 
         advice = "it is not RabbitMQ's, or under another path: give its URL (migration.management_url)"
         return error(server, f"answers {status} to {target}: {advice}", Problem.NOT_MANAGEMENT, status)
     if "Stats in management UI are disabled" in reason:  # RabbitMQ's words, in 3.10.8 and 4.0.5
-        text = (
+        said = (
             f"does not answer {target}, since it collects no statistics: let it, in rabbitmq.conf "
             "(management_agent.disable_metrics_collector and, since 4.0, "
             "deprecated_features.permit.management_metrics_collection)"
         )
-        return error(server, text, Problem.REFUSED, status)
+        return error(server, said, Problem.REFUSED, status)
     problem = Problem.BROKEN if status >= http.HTTPStatus.INTERNAL_SERVER_ERROR else Problem.REFUSED
     return error(server, f"answers {status} to {target}: {reason or 'it does not say why'}", problem, status)
 
