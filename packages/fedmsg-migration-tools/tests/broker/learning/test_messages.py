@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from fedmsg_migration_tools.broker.learning import publishers
 from fedmsg_migration_tools.broker.learning.messages import Reader, Sent
@@ -114,6 +117,9 @@ def test_a_trace_of_the_broker() -> None:
     assert one(trace) == sent
     assert read({**trace, "type": "received"}) == []
     assert "a trace without" in refused({**trace, "routing_keys": []})
+    for place in ("exchange", "vhost", "user"):
+        assert f"a {place} after which" in refused({**trace, place: "\ud800"})
+    assert one({**trace, "exchange": ""}).exchange == ""
 
 
 def test_what_the_management_api_gives_from_a_queue() -> None:
@@ -137,7 +143,7 @@ def test_what_the_management_api_gives_from_a_queue() -> None:
         ({"msg": {}, "topic": "a" * 256}, "more than 255 bytes"),
         ({"msg": {}, "topic": "a.b.c.\ud800"}, "no UTF-8"),
         ({"topic": "a.b", "body": {}}, "no publisher"),
-        ({"topic": "a.b.c.\x1b[31m.x", "body": {}}, "no user can be called"),
+        ({"topic": "a.b.c.\x1b[31m.x", "body": {}}, "nothing can be called"),
         ([1], "something that cannot be decoded"),
         ([[]], "something that cannot be decoded"),
     ],
@@ -168,3 +174,69 @@ def test_frames_of_the_old_bus() -> None:
     assert reader.frames(translation.frames(ENVELOPE)) == one(ENVELOPE)
     with pytest.raises(Unlearnt, match="frames that are no message"):
         reader.frames([b"x"])
+
+
+KEYS = [
+    "topic",
+    "msg",
+    "body",
+    "headers",
+    "id",
+    "user_id",
+    "username",
+    "timestamp",
+    "certificate",
+    "signature",
+]
+KEYS += [
+    "routing_keys",
+    "routing_key",
+    "payload",
+    "properties",
+    "user",
+    "exchange",
+    "vhost",
+    "type",
+    "msg_id",
+]
+KEYS += [
+    "raw_messages",
+    "source_name",
+    "fedmsg_bridge",
+    "fedmsg_extra",
+    "fedmsg_topic",
+    "sent-at",
+    "message_id",
+]
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.sampled_from(["published", TOPIC, "a.b", "", "amqp-bridge", "\ud800", "\0", "2023-11-14T22:13:20Z"])
+    | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=6),
+    max_leaves=20,
+)
+
+
+@settings(max_examples=300)
+@given(st.dictionaries(st.sampled_from(KEYS), VALUES, max_size=9) | VALUES)
+def test_whatever_json_comes_is_read_or_said(value: object) -> None:
+    try:
+        found = read(value)
+    except Unlearnt as error:
+        found = [error]
+    for each in found:
+        if isinstance(each, Unlearnt):
+            assert str(each).isprintable()
+        else:
+            assert each.publisher.name.isprintable()
+            each.topic.encode()
+
+
+@given(st.binary(max_size=40), st.binary(max_size=80))
+def test_whatever_frames_come_are_read_or_said(first: bytes, second: bytes) -> None:
+    for frames in ([first, second], [TOPIC.encode(), b'{"msg":{},' + second + b"}"], [first, b'{"msg":{}}']):
+        with contextlib.suppress(Unlearnt):
+            Reader(publishers.unverified).frames(frames)

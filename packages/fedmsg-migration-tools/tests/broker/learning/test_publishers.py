@@ -99,7 +99,7 @@ def test_a_certificate_has_one_name() -> None:
 
 @pytest.mark.parametrize("name", ["a\nb", "a\x1b[31m", "\u202eevil", "\x00"])
 def test_an_odd_name_is_no_user(name: str) -> None:
-    assert "no user can be called" in unlearnt(named(name))
+    assert "nothing can be called" in unlearnt(named(name))
 
 
 def test_quotes_and_blanks_are_odd_and_still_a_name() -> None:

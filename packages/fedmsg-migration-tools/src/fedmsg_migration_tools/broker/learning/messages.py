@@ -65,6 +65,8 @@ class Reader:
             return self._of_envelope(parse(frames))
         except Unbridgeable as error:
             raise Unlearnt("frames that are no message", error.detail) from error
+        except ValueError as error:
+            raise Unlearnt("something that cannot be decoded", shown(" ".join(str(error).split()))) from error
 
     def document(self, text: bytes) -> Iterator[Sent | Unlearnt]:
         """The messages in one JSON text: a message, a list of them, or a page of an archive.
@@ -136,7 +138,7 @@ class Reader:
 
     def _of_queue(self, fields: dict[str, bytes]) -> Sent:
         properties = _table(_value(fields, "properties"))
-        payload, exchange = _value(fields, "payload"), _value(fields, "exchange")
+        payload = _value(fields, "payload")
         body = payload.encode(errors="replace") if isinstance(payload, str) else b"{}"
         return self._delivered(
             _topic(_value(fields, "routing_key")),
@@ -144,7 +146,7 @@ class Reader:
             _table(properties.get("headers")),
             body,
             properties.get("user_id"),
-            exchange if isinstance(exchange, str) else None,
+            _place(fields, "exchange"),
         )
 
     def _delivered(
@@ -170,17 +172,16 @@ def _of_trace(fields: Mapping[str, bytes]) -> Sent | None:
     """A line of ``rabbitmq_tracing``: the broker itself says who published where. What was delivered is left out."""
     if _value(fields, "type") != "published":
         return None
-    keys, exchange, vhost = (_value(fields, name) for name in ("routing_keys", "exchange", "vhost"))
-    user, properties = _value(fields, "user"), _table(_value(fields, "properties"))
-    if not isinstance(keys, list) or not keys or not isinstance(user, str) or not isinstance(exchange, str):
+    keys, user, exchange = _value(fields, "routing_keys"), _value(fields, "user"), _place(fields, "exchange")
+    if not isinstance(keys, list) or not keys or not isinstance(user, str) or exchange is None:
         raise Unlearnt("a form that is not known", "a trace without routing_keys, user or exchange")
     return Sent(
         _topic(keys[0]),
         Publisher(proper(user, "user"), Proof.BROKER),
-        _short(properties.get("message_id")),
+        _short(_table(_value(fields, "properties")).get("message_id")),
         identity.seconds(_value(fields, "timestamp")),
         exchange,
-        vhost if isinstance(vhost, str) else None,
+        _place(fields, "vhost"),
     )
 
 
@@ -198,6 +199,14 @@ def _members(listed: bytes) -> list[bytes]:
 def _value(fields: Mapping[str, bytes], key: str) -> Any:
     text = fields.get(key)
     return None if text is None else canonical.loads(text)
+
+
+def _place(fields: Mapping[str, bytes], key: str) -> str | None:
+    """The name of an exchange or a virtual host, if there is one; the default exchange's is empty."""
+    name = _value(fields, key)
+    if not isinstance(name, str):
+        return None
+    return proper(name, key) if name else name
 
 
 def _table(value: object) -> Mapping[str, Any]:

@@ -114,7 +114,7 @@ def claimed(topic: str, username: object = None) -> Publisher:
 def proper(name: str, where: str) -> str:
     """The name, if a user can be called so. Raises ``Unlearnt``."""
     if not name or not name.isprintable() or len(name.encode()) > LONGEST_NAME:
-        raise Unlearnt(f"a {where} after which no user can be called", shown(name) or "''")
+        raise Unlearnt(f"a {where} after which nothing can be called", shown(name) or "''")
     return name
 
 
