@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Who sent a message, and how much that is worth. Pure.
+"""Who sent a message, and how much that is worth. Pure but for ``verified``, which reads CA certificates and the clock.
 
 On the old bus a signature says who; where there is none, only the topic's own word does, which anybody may write.
 Whether a signature is good is :mod:`fedmsg_migration_tools.fedmsg.signing`'s business.
