@@ -34,34 +34,34 @@ def test_every_confirmed_message_arrives(
     declare(urls[0])
     config = write_config(tmp_path / "config.toml", urls)
     publish = str(PROGRAMS / "publish")
-    gaps: dict[str, float] = {}
+    gaps: dict[str, Gaps] = {}
     with (
         Program("consume", config, "plain", 0) as consumer,
         Program(publish, config, MESSAGES, RATE, THREADS) as publisher,
     ):
         confirmed, done = publisher.said("confirmed"), consumer.said("done")
 
-        def goes_on(what: str) -> None:
-            """More is confirmed and more is consumed, and it is noted how long nothing was confirmed."""
-            with Gaps(lambda: len(confirmed)) as gap:
-                publisher.says("confirmed", len(confirmed) + GOING_ON)
-                consumer.says("done", len(done) + GOING_ON)
-            gaps[what] = gap.longest
+        def goes_on() -> None:
+            """More is confirmed, and more is consumed."""
+            publisher.says("confirmed", len(confirmed) + GOING_ON)
+            consumer.says("done", len(done) + GOING_ON)
 
-        goes_on("nothing")
-        for what in ("the first kill", "the second kill"):
+        goes_on()
+        for what in ("killed first", "killed next"):
             leader = cluster.leader_of(QUEUE, vhost)
-            leader.kill()
-            goes_on(what)
-            leader.start()
-            cluster.wait_until_whole()
+            with Gaps(lambda: len(confirmed)) as gaps[what]:
+                leader.kill()
+                goes_on()
+                leader.start()
+                cluster.wait_until_whole()
         leader = cluster.leader_of(QUEUE, vhost)
-        cluster.partition(leader)
-        goes_on("the partition")
-        assert cluster.leader_of(QUEUE, vhost) is not leader
-        assert publisher.process.poll() is None, "it was over before all had happened"
-        cluster.heal()
-        goes_on("healing")
+        with Gaps(lambda: len(confirmed)) as gaps["cut off"]:
+            cluster.partition(leader)
+            goes_on()
+            assert cluster.leader_of(QUEUE, vhost) is not leader
+            assert publisher.process.poll() is None, "it was over before all had happened"
+            cluster.heal()
+            goes_on()
         assert publisher.ends(120) == 0
         assert len(confirmed) == MESSAGES, publisher.said("failed")[:10]
         eventually(lambda: set(done) >= set(confirmed), f"all {MESSAGES} messages")
@@ -69,8 +69,45 @@ def test_every_confirmed_message_arrives(
         assert consumer.ends() == 0
     assert set(done) == set(confirmed)  # number and id: a duplicate bears the same id
     broken = out_of_order([int(line.split()[0]) for line in done])
-    longest = ", ".join(f"{seconds:.1f} s after {what}" for what, seconds in gaps.items())
+    longest = ", ".join(f"{gap.longest:.1f} s ({what})" for what, gap in gaps.items())
     note(
         f"{MESSAGES} confirmed, 0 lost, {len(done) - MESSAGES} duplicates, {broken} out of order; "
         f"longest without a confirm: {longest}"
+    )
+
+
+FEW = 3_000
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_a_frozen_leader_is_left(
+    cluster: PrivateCluster, vhost: str, tmp_path: Path, note: Callable[[str], None]
+) -> None:
+    """Its connections stay open, and nothing comes: who publishes leaves it soon, who consumes by the heartbeat."""
+    urls = cluster.urls_of(vhost)
+    declare(urls[0])
+    config = write_config(tmp_path / "config.toml", urls)
+    publish = str(PROGRAMS / "publish")
+    with (
+        Program("consume", config, "plain", 0) as consumer,
+        Program(publish, config, FEW, RATE // 2, THREADS) as publisher,
+    ):
+        confirmed, done = publisher.said("confirmed"), consumer.said("done")
+        publisher.says("confirmed", GOING_ON)
+        leader = cluster.leader_of(QUEUE, vhost)
+        assert leader is cluster.nodes[0]  # to which both are connected, it being the first of their hosts
+        with Gaps(lambda: len(confirmed)) as confirming, Gaps(lambda: len(done)) as consuming:
+            leader.freeze()
+            assert publisher.ends(120) == 0
+            assert len(confirmed) == FEW, publisher.said("failed")[:10]
+            eventually(lambda: set(done) >= set(confirmed), f"all {FEW} messages")
+        leader.thaw()
+        cluster.heal()
+        consumer.process.send_signal(signal.SIGTERM)
+        assert consumer.ends() == 0
+    assert set(done) == set(confirmed)
+    note(
+        f"{FEW} confirmed, 0 lost, {len(done) - FEW} duplicates; longest without a confirm: "
+        f"{confirming.longest:.1f} s, without a message: {consuming.longest:.1f} s"
     )

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fedora_messaging import config
-from fedora_messaging.address import addresses, shown
+from fedora_messaging.address import addresses, shown, watchful
 from fedora_messaging.exceptions import ConfigurationException
+from fedora_messaging.transports.base import Address
 
 
 def conf(**changes: Any) -> dict[str, Any]:
@@ -94,3 +95,17 @@ def test_as_it_may_stand_in_a_log(url: str, expected: str) -> None:
 )
 def test_a_password_is_never_shown(password: str, rest: str) -> None:
     assert "x" not in shown(f"amqp://user:x{password}x@{rest}")
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("amqp://a:1/%2F", "amqp://a:1/%2F?heartbeat=10"),
+        ("amqps://a/?", "amqps://a/?heartbeat=10"),
+        ("amqp://a/?retry_delay=5", "amqp://a/?retry_delay=5&heartbeat=10"),
+        ("amqp://a/?retry_delay=5&heartbeat=60", "amqp://a/?retry_delay=5&heartbeat=60"),
+        ("memory://a", "memory://a"),
+    ],
+)
+def test_one_of_several_is_watched_more_closely(url: str, expected: str) -> None:
+    assert watchful(Address(url)).url == expected

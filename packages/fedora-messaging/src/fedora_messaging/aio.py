@@ -23,7 +23,7 @@ from .address import addresses
 from .callbacks import resolve, run
 from .consumer import Consumer
 from .deliveries import Delivery
-from .dialer import Dialer
+from .dialer import LONGEST, Dialer
 from .exceptions import BaseException as LibraryError
 from .exceptions import ConfigurationException, ConnectionException, PublishIncomplete
 from .publisher import WINDOW, Publisher
@@ -55,10 +55,16 @@ class Session:
             ``topic_prefix`` and ``publish_priority`` from there in any case.
         amqp_url: instead of the one that the settings name.
         sender: what the signals name as their sender; :func:`publish` when omitted.
+        longest_pause: seconds between two attempts to connect, at most.
     """
 
     def __init__(
-        self, conf: Mapping[str, Any] | None = None, *, amqp_url: str | None = None, sender: object = None
+        self,
+        conf: Mapping[str, Any] | None = None,
+        *,
+        amqp_url: str | None = None,
+        sender: object = None,
+        longest_pause: float = LONGEST,
     ) -> None:
         settings = dict(_config.conf.copy() if conf is None else {**_config.DEFAULTS, **conf})
         if amqp_url is not None:
@@ -66,6 +72,7 @@ class Session:
         self.conf: Mapping[str, Any] = settings
         self.statistics = Statistics()
         self.sender = sender or publish
+        self._longest_pause = longest_pause
         self._publisher: Publisher | None = None
         self._consumers: set[Consumer] = set()
         self._closed = False
@@ -89,6 +96,9 @@ class Session:
         for part in (self._publisher, *self._consumers):
             if part is not None:
                 part.abandon()
+
+    def _dialer(self, purpose: str) -> Dialer:
+        return Dialer(addresses(self.conf), purpose, self._longest_pause)
 
     # publishing
 
@@ -160,8 +170,7 @@ class Session:
         if self._publisher is None:
             if self._closed:
                 raise ConnectionException(reason="the session is closed")
-            dialer = Dialer(addresses(self.conf), "publishing")
-            self._publisher = Publisher(dialer, self.statistics)
+            self._publisher = Publisher(self._dialer("publishing"), self.statistics)
         return self._publisher.submit(outgoing, timeout, done)
 
     def withdraw(self, publication: Publication) -> None:
@@ -253,10 +262,8 @@ class Session:
         topology = _topology(self.conf, bindings, queues)
         if self._closed:
             raise ConnectionException(reason="the session is closed")
-        dialer = Dialer(addresses(self.conf), "consuming")
-        consumer = Consumer(
-            dialer, topology, self.conf["qos"].get("prefetch_count", 10), self.statistics, raw=raw
-        )
+        prefetch = self.conf["qos"].get("prefetch_count", 10)
+        consumer = Consumer(self._dialer("consuming"), topology, prefetch, self.statistics, raw=raw)
         self._consumers.add(consumer)
         try:
             await consumer.start()
@@ -290,7 +297,7 @@ class Session:
         """
         conf = {**self.conf, "exchanges": exchanges or {}, "passive_declares": passive}
         topology = _topology(conf, bindings, queues or {})
-        connection = await Dialer(addresses(self.conf), "declaring").dial(ConnectionEvents())
+        connection = await self._dialer("declaring").dial(ConnectionEvents())
         try:
             return await topology.declare(connection)
         finally:

@@ -14,6 +14,7 @@ import time
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from .address import watchful
 from .backoff import delays
 from .exceptions import ConfigurationException, ConnectionException
 from .transports import certificates, for_address
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
+LONGEST = 30.0  # seconds to pause between two attempts, at most, unless somebody cannot wait
 LASTING = 1.0  # seconds after which a connection counts as one that worked
 _FLEETING = 3.0  # seconds to pause at most before the next connection, when one after the other does not last
 
@@ -35,12 +37,14 @@ class Dialer:
     Arguments:
         addresses: the hosts, in order of preference; each new connection starts with the next one.
         purpose: what the connection is for, for the log: ``"publishing"``, ``"consuming"``.
+        longest: seconds to pause between two attempts, at most.
     """
 
-    def __init__(self, addresses: Sequence[Address], purpose: str) -> None:
-        self._addresses = list(addresses)
+    def __init__(self, addresses: Sequence[Address], purpose: str, longest: float = LONGEST) -> None:
+        self._addresses = [watchful(one) if len(addresses) > 1 else one for one in addresses]
         self._transports: dict[int, Transport] = {}  # by place in the list; each remembers what worked
         self._purpose = purpose
+        self._longest = longest
         self._next = 0
         self._down_since: float | None = None
         self._up_since = float("-inf")
@@ -61,7 +65,7 @@ class Dialer:
         first = self.connections == 0
         if self._fleeting is not None:
             await asyncio.sleep(next(self._fleeting))
-        pauses = delays()
+        pauses = delays(limit=self._longest)
         retry_delay = self._option("retry_delay", None)
         tried = 0
         while True:

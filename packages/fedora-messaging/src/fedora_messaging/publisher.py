@@ -76,6 +76,7 @@ class Publisher(ConnectionEvents, ChannelEvents):
         self._doubt = Doubt(several=dialer.several)
         self._leaving = ""  # why to go on at another node
         self._again: list[Publication] = []  # and what this one has refused
+        self._farewell: asyncio.Task[None] | None = None
         self._task: asyncio.Task[None] | None = None
         self._alarm = Alarm(self._loop, self._expire)
         self._unsettled = 0
@@ -127,7 +128,7 @@ class Publisher(ConnectionEvents, ChannelEvents):
             self._idle.clear()
             await self._idle.wait()
         self._task.cancel()
-        await asyncio.wait([self._task])
+        await asyncio.wait([task for task in (self._task, self._farewell) if task])
 
     def abandon(self) -> None:
         """In a forked child: let go of the parent's socket."""
@@ -188,14 +189,13 @@ class Publisher(ConnectionEvents, ChannelEvents):
                 )
             if self._leaving and not self._lost:
                 self.lost(ConnectionException(reason=self._leaving))
-                await connection.close()
+                self._farewell = self._loop.create_task(connection.close())  # it may not answer for seconds
 
     async def _interruption(self) -> None:
         """Wait for one; what is due and does not come may be one too."""
         while self._doubt.several and not self._interrupted.is_set():
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_LOOK):
-                    await self._interrupted.wait()
+                await asyncio.wait_for(self._interrupted.wait(), _LOOK)
             due = len(self._ledger) > 0 and self._blocked is None and not self._leaving
             if due and self._doubt.of_silence(self._loop.time()):
                 self._leave("it owes confirms, and gives none", silent=True)

@@ -27,12 +27,13 @@ if TYPE_CHECKING:
     from ..figures import Figures
     from ..progress import Progress
 
-__all__ = ["Bridge", "run", "settings_of_library"]
+__all__ = ["PAUSE", "Bridge", "run", "settings_of_library"]
 
 _log = logging.getLogger(__name__)
 
 TICK = 1.0  # seconds
 SUMMARY = 60.0  # seconds
+PAUSE = 5.0  # seconds between two attempts to reach the broker, at most: all that wait for a bridge wait for it
 
 
 class Bridge(Protocol):
@@ -99,7 +100,7 @@ def run(conf: Mapping[str, Any], make: Callable[[Session], Bridge], pages: Monit
 async def _serve(
     conf: Mapping[str, Any], make: Callable[[Session], Bridge], pages: Monitoring | None
 ) -> None:
-    session = Session(conf)
+    session = Session(conf, longest_pause=PAUSE)
     bridge = make(session)
     server = monitoring.start(pages.address, pages.port, bridge.figures) if pages is not None else None
     notifier = Notifier()

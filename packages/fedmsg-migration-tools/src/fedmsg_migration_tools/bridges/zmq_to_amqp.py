@@ -290,7 +290,7 @@ class ZmqToAmqp:
 
     async def _open(self) -> None:
         """See that the exchange and the quarantine queue are there; waits as long as that takes."""
-        pauses = delays()
+        pauses = delays(limit=service.PAUSE)
         while True:
             try:
                 await declare(self._session, quarantine=self._quarantine, exchanges=[self._settings.exchange])

@@ -241,10 +241,11 @@ class PrivateCluster:
     def partition(self, *nodes: PrivateNode) -> None:
         """Cut these nodes off from the others, until :meth:`heal`; clients stay connected to both sides.
 
-        Connections between the two sides are closed, and refused from then on (by the cookie), also to a node that
-        is started again meanwhile. As in a partition of the network, each side takes the other for dead; unlike
-        there, it learns so at once, and not after ``net_ticktime``: for silence, :meth:`PrivateNode.freeze` a node.
-        With ``pause_minority`` the smaller side then closes its clients' connections and its ports.
+        Connections between the two sides are closed, and refused from then on (by the cookie). As in a partition of
+        the network, each side takes the other for dead; unlike there, it learns so at once, and not after
+        ``net_ticktime``: for silence, :meth:`PrivateNode.freeze` a node.
+        With ``pause_minority`` the smaller side then closes its clients' connections and its ports. A node that died
+        meanwhile is to be started after :meth:`heal`: in its start it waits for the others.
         """
         here = [node for node in self.nodes if node in nodes]
         there = [node for node in self.nodes if node not in nodes]
