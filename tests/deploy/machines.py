@@ -97,9 +97,16 @@ class Machines:
         return self.folder / host / "etc"
 
     def start(self, host: str) -> None:
-        """Start RabbitMQ there, as its service does; does not wait for it."""
+        """Start RabbitMQ there; does not wait for it.
+
+        As deploy/systemd/rabbitmq-server.service.d has it: without any of root's rights, on a file system that it can
+        write to in its own two folders only.
+        """
         log = self.log_file(host).open("ab")
-        command = self.command(host, ["chroot", str(self.root), f"{self._home}/sbin/rabbitmq-server"])
+        sandbox = ["unshare", "--mount", "sh", "-c", 'mount -o remount,ro,bind / && exec "$@"', "sh"]
+        program = [f"{self._home}/sbin/rabbitmq-server"]
+        rights = ["setpriv", "--no-new-privs", "--bounding-set=-all", "--inh-caps=-all"]
+        command = self.command(host, [*sandbox, "chroot", str(self.root), *rights, *program])
         self._brokers[host] = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
     def await_start(self, host: str) -> None:

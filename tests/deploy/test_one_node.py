@@ -178,6 +178,15 @@ def test_limits(machine: Machines) -> None:
         assert f"{{{limit}}}" in said
 
 
+def test_it_has_no_rights_and_writes_to_its_folders_only(machine: Machines) -> None:
+    [pid] = [line.split()[0] for line in machine.run(BUS, "ps", "ax").stdout.splitlines() if "/beam" in line]
+    status = machine.run(BUS, "cat", f"/proc/{pid}/status").stdout
+    assert "NoNewPrivs:\t1" in status
+    assert "CapBnd:\t0000000000000000" in status
+    mounts = machine.run(BUS, "cat", f"/proc/{pid}/mountinfo").stdout.splitlines()
+    assert {line.split()[5].split(",")[0] for line in mounts if line.split()[4] == "/"} == {"ro"}
+
+
 def test_no_secret_is_in_its_log(machine: Machines) -> None:
     log = machine.log(BUS)
     cookie = (machine.folder / BUS / "lib" / ".erlang.cookie").read_text()

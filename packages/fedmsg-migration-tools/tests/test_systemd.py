@@ -12,7 +12,8 @@ import pytest
 from fedmsg_migration_tools.cli import COMMANDS
 
 FOLDER = Path(__file__).parents[3] / "deploy" / "systemd"
-UNITS = sorted(FOLDER.glob("*.service"))
+UNITS = [FOLDER / f"fedmsg-{name}.service" for name in ("amqp-to-zmq", "verify-missing", "zmq-to-amqp")]
+TIMED = sorted(path.with_suffix(".service") for path in FOLDER.glob("*.timer"))
 SCRIPT = Path(sys.executable).with_name("fedmsg-migration-tools")
 INSTALLED = "/usr/bin/fedmsg-migration-tools"
 OWN = dict.fromkeys(("ExecStart", "ExecReload", "TimeoutStopSec"), "")  # what each has of its own
@@ -34,14 +35,11 @@ def here(unit: Path, folder: Path) -> Path:
 
 
 def test_there_is_one_for_each_service() -> None:
-    assert [unit.stem for unit in UNITS] == [
-        "fedmsg-amqp-to-zmq",
-        "fedmsg-verify-missing",
-        "fedmsg-zmq-to-amqp",
-    ]
+    assert sorted(FOLDER.glob("*.service")) == sorted(UNITS + TIMED)
+    assert [unit.stem for unit in TIMED] == ["fedmsg-broker-check", "fedmsg-broker-plan", "fedmsg-pki"]
 
 
-@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)
+@pytest.mark.parametrize("unit", UNITS + TIMED, ids=lambda unit: unit.stem)
 def test_systemd_accepts_it(unit: Path, tmp_path: Path) -> None:
     told = subprocess.run(
         ["systemd-analyze", "verify", here(unit, tmp_path)],
@@ -64,7 +62,7 @@ def test_systemd_would_have_said_so(tmp_path: Path) -> None:
     assert "WatchdogSeconds" in told.stderr
 
 
-@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)
+@pytest.mark.parametrize("unit", UNITS + TIMED, ids=lambda unit: unit.stem)
 def test_what_it_is_exposed_to(unit: Path, tmp_path: Path) -> None:
     told = subprocess.run(
         [
