@@ -223,6 +223,8 @@ def test_an_alarm(site: Site, check: Check) -> None:
     finally:
         site.node.evaluate(f"vm_memory_monitor:set_vm_memory_high_watermark({usual})")
     assert "fail  alarms" in done.stdout
+    assert "what may be published is not tried while messages are not accepted" in done.stdout
+    assert not [line for line in done.stdout.splitlines() if "may publish" in line]
     assert done.returncode == 1
 
 

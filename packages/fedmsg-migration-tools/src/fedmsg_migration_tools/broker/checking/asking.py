@@ -50,9 +50,12 @@ class Answer:
 async def ask(address: Address, asked: Iterable[Question]) -> AsyncIterator[tuple[Question, Answer]]:
     """Ask one question after the other, about one virtual host, as the user whom the address says.
 
-    When the connection cannot be opened, that answers the question about the login, and no other is asked.
+    When the connection cannot be opened, that answers the question about the login, and no other is asked. When the
+    broker does not answer one about publishing, which it does not while it is low on memory or disk, no more of these
+    are asked.
     """
     prober = Prober(address)
+    silence: Answer | None = None
     try:
         try:
             await prober.connect()
@@ -62,6 +65,10 @@ async def ask(address: Address, asked: Iterable[Question]) -> AsyncIterator[tupl
         for one in asked:
             if one.action is Action.LOGIN:
                 yield one, login
+            elif login.allowed and one.action is Action.PUBLISH:
+                answer = silence or await _ask(prober, one)
+                silence = answer if answer.allowed is None else None
+                yield one, answer
             elif login.allowed:
                 yield one, await _ask(prober, one)
     finally:

@@ -62,8 +62,9 @@ def look(host: str, port: int, trust: Trust) -> Seen:
     """Some six handshakes. Raises ``OSError`` when a file of ``trust`` cannot be used."""
     versions, certificate, failure = [], None, ""
     for name, version in VERSIONS.items():
+        context = _curious(version, trust)
         try:
-            with _session(host, port, _curious(version, trust)) as session:
+            with _session(host, port, context) as session:
                 versions.append(name)
                 certificate = session.getpeercert(binary_form=True) or certificate
         except OSError as error:

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
+from fedora_messaging.topics import matches
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -34,7 +36,8 @@ def spread(items: Sequence[T], most: int) -> list[T]:
 def topics(pattern: str) -> list[str]:
     """Topics that a binding with ``pattern`` lets through; one for each number of words up to two for its ``#``."""
     found = [_filled(pattern, number) for number in (1, 0, 2)]
-    return _short(dict.fromkeys(found))
+    # A topic that is empty has no words at all, not one that is empty.
+    return _short(dict.fromkeys(topic for topic in found if matches(pattern, topic)))
 
 
 def near(pattern: str) -> list[str]:

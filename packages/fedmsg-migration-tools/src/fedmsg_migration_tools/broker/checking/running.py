@@ -167,7 +167,12 @@ async def _users(
     bus: Bus, told: Facts, logins: Mapping[str, Login | None], url: str, ca: Path | None
 ) -> AsyncIterator[Finding]:
     without = [name for name, login in logins.items() if login is None]
-    for user, group in groupby(questions(bus), lambda one: one.user):
+    asked = (one for one in questions(bus) if not (told.alarmed and one.action is Action.PUBLISH))
+    if told.alarmed:
+        yield warn(
+            "publish", "what may be published is not tried while messages are not accepted", "mend the alarm"
+        )
+    for user, group in groupby(asked, lambda one: one.user):
         login = logins[user]
         for vhost, some in groupby(group, lambda one: one.vhost):
             if login is None:
