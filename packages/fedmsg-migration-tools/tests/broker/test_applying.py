@@ -166,7 +166,7 @@ SINGLE = [
     pytest.param(
         "message_ttl = 60",
         "message_ttl = 61",
-        "! queue classic in /pubsub: message-ttl 60000 → 61000; cannot be changed in place (but a policy can set "
+        "! queue classic in /pubsub: message-ttl 60000 → 61000; cannot be changed in place (a policy can set "
         "message-ttl): it is not used, so it is deleted and declared again; what is published in between is lost",
         id="queue's arguments",
     ),

@@ -10,7 +10,7 @@ from fedmsg_migration_tools.broker.applying import apply
 from fedmsg_migration_tools.exceptions import ToolsError
 from fedora_messaging.private_node import PrivateNode
 
-from .brokers import PLUGINS, Dying, compare, lines
+from .brokers import PLUGINS, Dying, compare, lines, make
 
 FILE = """
 [users.admin]
@@ -69,3 +69,18 @@ def test_it_says_that_it_may_be_run_again_when_the_broker_does_not_come_back(nod
     with Dying(node) as management:
         assert apply(found, management, settling=0.0).left == []
     assert lines(compare(node, FILE)) == []
+
+
+def test_a_virtual_host_that_does_not_run_is_not_touched(node: PrivateNode) -> None:
+    make(node, FILE)
+    node.evaluate('rabbit_vhost_sup_sup:stop_and_delete_vhost(<<"v">>).')
+    found = compare(
+        node, FILE + "[vhosts.v.queues.new]\n[users.c]\ncertificate = true\n"
+    )  # 4.0 soon starts it again
+    with Dying(node) as management, pytest.raises(ToolsError) as caught:
+        apply(found, management, settling=0.0)
+
+    assert "The virtual host v does not run on any node" in str(caught.value)
+    assert management.changes == []
+    node.evaluate('rabbit_vhost_sup_sup:start_vhost(<<"v">>).')
+    assert make(node, FILE + "[vhosts.v.queues.new]\n").left == []

@@ -94,6 +94,12 @@ def test_the_last_administrator_stays_when_another_directory_knows_who_applies()
     assert gone.action is Action.DELETE
 
 
+def test_the_user_guest_goes_when_the_file_does_not_list_it() -> None:
+    admin = '[users.admin]\ncertificate = true\ntags = ["administrator"]\n'
+    guest = user("guest", tags=["administrator"])
+    assert lines(compared(admin, admin, Facts("admin"), guest)) == ["- user guest"]
+
+
 def test_what_goes_with_something_else_has_no_line_of_its_own() -> None:
     old = V + '[vhosts.v.queues.q]\nbindings = [{ exchange = "amq.topic", topics = ["a", "b"] }]\n'
     assert lines(compared(old, V)) == ["- queue q in v: with its 2 bindings"]
@@ -110,7 +116,7 @@ def test_queues_that_are_not_the_files_business(name: str) -> None:
         V
         + '[users.a]\ncertificate = true\n[vhosts.v.users.a]\nmanage = ["mine.*"]\n[leave]\nqueues = ["left"]'
     )
-    binding = {Key(Kind.BINDING, "v", name, ("amq.topic", "queue", "#", "{}")): {}}
+    binding: State = {Key(Kind.BINDING, "v", name, ("amq.topic", "queue", "#", "{}")): {}}
     assert lines(compared(new, new, more={**queue(name), **binding})) == []
     assert lines(compared(new, new, more=queue("other"))) == ["- queue other in v"]
     assert lines(compared(new, new, more=queue("other", auto_delete=True))) == []

@@ -87,6 +87,23 @@ def test_what_is_left_is_said_and_the_rest_is_done(run: Run, node: PrivateNode) 
     assert [one["name"] for one in node.management("GET", "/api/queues/v")] == ["new"]
 
 
+def test_the_password_of_who_applies_changes_last(run: Run, node: PrivateNode) -> None:
+    node.management("PUT", "/api/users/boss", {"password": "old", "tags": "administrator"})
+    (run.folder / "bus.toml").write_text(
+        FILE + '[users.boss]\npassword_env = "BOSS"\ntags = ["administrator"]\n'
+    )
+    run.environment |= {"FEDMSG_MIGRATION_TOOLS_BROKER_PASSWORD": "old", "BOSS": "new"}
+    options = [*run.options[:2], "--user=boss"]
+
+    done = run("broker", "apply", *options)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines()[-1] == "~ user boss: password changes"
+    assert "does not know the user boss with this password" in run("broker", "plan", *options).stderr
+    run.environment["FEDMSG_MIGRATION_TOOLS_BROKER_PASSWORD"] = "new"
+    assert run("broker", "plan", *options).returncode == 0
+
+
 def test_killed_and_run_again(run: Run, node: PrivateNode) -> None:
     queues = "".join(
         f'[vhosts.v.queues.q{number}]\nbindings = [{{ exchange = "amq.topic" }}]\n' for number in range(300)
@@ -106,19 +123,3 @@ def test_killed_and_run_again(run: Run, node: PrivateNode) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     assert run("broker", "plan", *run.options).stdout == "Nothing differs.\n"
     assert len(node.management("GET", "/api/definitions")["bindings"]) == 300
-
-
-def test_a_virtual_host_that_does_not_run(run: Run, node: PrivateNode) -> None:
-    assert run("broker", "apply", *run.options).returncode == 0
-    node.evaluate('rabbit_vhost_sup_sup:stop_and_delete_vhost(<<"v">>).')
-    (run.folder / "bus.toml").write_text(FILE + "[vhosts.v.queues.q]\n")
-
-    done = run("broker", "apply", *run.options)
-
-    assert done.returncode == 1
-    assert done.stderr.startswith(
-        "Error: The virtual host v does not run on any node: start it (rabbitmqctl "
-    )
-    assert len(done.stderr.splitlines()) == 1
-    node.evaluate('rabbit_vhost_sup_sup:start_vhost(<<"v">>).')
-    assert run("broker", "apply", *run.options).returncode == 0

@@ -93,8 +93,8 @@ def _require_running(plan: Plan) -> None:
         if change.key.vhost in plan.facts.stopped:
             name = change.key.vhost
             raise ToolsError(
-                f"The virtual host {name} does not run on any node: start it (rabbitmqctl restart_vhost --vhost {name}; "
-                "its log says why it stopped), and run this again; nothing was changed"
+                f"The virtual host {name} does not run on any node: start it (rabbitmqctl restart_vhost --vhost "
+                f"{name}; its log says why it stopped), and run this again; nothing was changed"
             )
 
 

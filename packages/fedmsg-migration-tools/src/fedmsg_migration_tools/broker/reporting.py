@@ -148,24 +148,24 @@ def _held(change: Change) -> str:
 
 def _replaced(change: Change) -> str:
     """What to do about what cannot be changed in place."""
-    between = "what is published in between is lost"
-    said = "cannot be changed in place"
+    lost = "what is published in between is lost"
     arguments = sorted(
         name.removeprefix("x-")
         for name in _changed(
             (change.before or {}).get("arguments", {}), (change.after or {}).get("arguments", {})
         )
     )
+    said = "cannot be changed in place"
     if arguments and set(arguments) <= _BY_POLICY and not _beside_arguments(change):
-        said += f" (but a policy can set {', '.join(arguments)})"
-    if change.held:
-        lost = (
-            f", and {between}" if change.key.kind is Kind.EXCHANGE else f" with what it holds, and {between}"
-        )
-        it = "it " if change.key.kind is Kind.QUEUE else ""
-        name = _shown(change.key.name)
-        return f"{said}: {it}{change.held}; --allow-delete {name} deletes it{lost}, and declares it again"
-    return f"{said}: it is not used, so it is deleted and declared again; {between}"
+        said += f" (a policy can set {', '.join(arguments)})"
+    if not change.held:
+        return f"{said}: it is not used, so it is deleted and declared again; {lost}"
+    queue = change.key.kind is Kind.QUEUE
+    it, holding = ("it ", " with what it holds") if queue else ("", "")
+    return (
+        f"{said}: {it}{change.held}; --allow-delete {_shown(change.key.name)} deletes it{holding} "
+        f"and declares it again; {lost}"
+    )
 
 
 def _beside_arguments(change: Change) -> bool:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
@@ -14,7 +15,9 @@ from .plan import coloured
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ...broker.changes import Change
+    from ...broker.changes import Change, Plan
+    from ...broker.shape import Bus
+    from ...management.client import Management
 
 __all__ = ["apply"]
 
@@ -60,13 +63,35 @@ def apply(
                     raise click.exceptions.Exit(DIFFERENT)
             else:
                 left = bool(apply_plan(found, management, allow_delete=allow_delete, told=_tell).left)
-                rest = () if left else compared(bus, management).changes
-                for change in rest:
-                    _tell(change, "it has changed meanwhile: run this again")
-                if left or rest:
+                if left or _differs_still(bus, found, management):
                     raise click.exceptions.Exit(DIFFERENT)
         if not found.changes:
             click.echo("Nothing differs.")
+
+
+def _differs_still(bus: Bus, made: Plan, management: Management) -> bool:
+    """Look again: others may have changed the broker meanwhile."""
+    from ...broker.state import Key, Kind  # noqa: PLC0415
+
+    own = Key(Kind.USER, "", made.facts.user)
+    unknown = "password" not in made.desired.get(own, {}) and own in {one.key for one in made.changes}
+    if not made.changes or unknown:  # only a hash of our new password is known
+        return False
+    with _as_now(made, management) as now:
+        rest = compared(bus, now).changes
+    for change in rest:
+        _tell(change, "it has changed meanwhile: run this again")
+    return bool(rest)
+
+
+def _as_now(made: Plan, management: Management) -> Management:
+    """With our password as it is now, for we may have changed it."""
+    from ...broker.state import Key, Kind  # noqa: PLC0415
+    from ...management.client import Management  # noqa: PLC0415
+
+    password = made.desired.get(Key(Kind.USER, "", made.facts.user), {}).get("password")
+    server = management.server
+    return Management([server if password is None else replace(server, password="".join(password))])
 
 
 def _tell(change: Change, problem: str) -> None:
