@@ -72,7 +72,7 @@ def test_it_ends_while_there_is_no_broker(tmp_path: Path) -> None:
         tmp_path / "config.toml", "amqp://127.0.0.1:9/?connection_attempts=100&retry_delay=5"
     )
     with Program("consume", config, "plain", 0) as program:
-        program.says("ready")
+        program.says("[fedora_messaging.dialer")
         program.process.send_signal(signal.SIGTERM)
         assert program.ends(20) == 0
     assert program.said("returned")
