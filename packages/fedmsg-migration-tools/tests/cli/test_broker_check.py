@@ -195,6 +195,16 @@ def user(site: Site, name: str, password: str, tags: str) -> Iterator[None]:
         site.node.management("DELETE", f"/api/users/{name}")
 
 
+def test_who_may_only_monitor_sees_the_rest(site: Site, command: Any, check: Check) -> None:
+    with user(site, "watcher", "secret-of-the-watcher", "monitoring"):
+        command.environment["FEDMSG_MIGRATION_TOOLS_BROKER_PASSWORD"] = "secret-of-the-watcher"
+        done = check("--user", "watcher")
+    assert (failed(done), done.returncode) == ([], 0), done.stdout + done.stderr
+    assert "warn  users        users and permissions are only shown to administrators" in done.stdout
+    assert "warn  file         it cannot be compared with the broker" in done.stdout
+    assert "publish      bodhi in /pubsub: what is granted is allowed" in done.stdout
+
+
 def test_the_user_whom_everybody_knows(site: Site, check: Check) -> None:
     with user(site, "guest", "guest", "administrator"):
         done = check()

@@ -10,7 +10,7 @@ import http
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ...management.client import ManagementError
+from ...management.client import ManagementError, Problem
 from .rights import Rights, TopicRight
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ class Facts:
         bindings: without those of the default exchange.
         policies: of all virtual hosts.
         alarmed: some node is low on memory or disk, right now; what the nodes tell of it is some seconds old.
+        restricted: the user who asked may not see users and permissions.
         deprecated: features that are in use and will go; None where the broker keeps no list (before 3.13).
     """
 
@@ -58,6 +59,7 @@ class Facts:
     bindings: Sequence[Row] = ()
     policies: Sequence[Row] = ()
     alarmed: bool = False
+    restricted: bool = False
     deprecated: Sequence[Row] | None = None
 
     @property
@@ -81,12 +83,12 @@ class Facts:
 
 def read(management: Management) -> Facts:
     """Ask for all of it, some dozen requests. Raises ``ManagementError``."""
+    seen = _users(management)
     return Facts(
         overview=management.get("overview"),
         nodes=management.get("nodes"),
-        users=[_with_tags(one) for one in management.get("users")],
-        permissions=management.get("permissions"),
-        topic_permissions=management.get("topic-permissions"),
+        restricted=seen is None,
+        **(seen or {}),
         vhosts=management.get("vhosts"),
         queues=list(management.pages("queues", columns=_QUEUES)),
         exchanges=list(management.pages("exchanges", columns="name,vhost,type,durable,internal,arguments")),
@@ -95,6 +97,20 @@ def read(management: Management) -> Facts:
         alarmed=_alarmed(management),
         deprecated=_deprecated(management),
     )
+
+
+def _users(management: Management) -> dict[str, Any] | None:
+    """Users and permissions, which are for administrators; None for others."""
+    try:
+        return {
+            "users": [_with_tags(one) for one in management.get("users")],
+            "permissions": management.get("permissions"),
+            "topic_permissions": management.get("topic-permissions"),
+        }
+    except ManagementError as error:
+        if error.problem is Problem.FORBIDDEN:
+            return None
+        raise
 
 
 def _alarmed(management: Management) -> bool:

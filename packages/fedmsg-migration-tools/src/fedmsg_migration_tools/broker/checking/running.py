@@ -175,6 +175,8 @@ async def _users(
     for user, group in groupby(asked, lambda one: one.user):
         login = logins[user]
         for vhost, some in groupby(group, lambda one: one.vhost):
+            if login is None and told.restricted:
+                continue
             if login is None:
                 findings = answers.judge(_by_tables(bus, told, list(some)), BY_TABLES)
             else:

@@ -103,13 +103,13 @@ async def _all(bus: Bus, setting: Setting) -> AsyncIterator[Finding]:
     from ...broker.checking.findings import fail, ok, warn  # noqa: PLC0415
     from ...broker.checking.running import check  # noqa: PLC0415
     from ...exceptions import ToolsError  # noqa: PLC0415
-    from ...management.client import ManagementError  # noqa: PLC0415
+    from ...management.client import ManagementError, Problem  # noqa: PLC0415
 
     try:
         changes = len(compared(bus, setting.management).changes)
-    except ManagementError:
-        raise
-    except ToolsError as error:  # a secret that is not here: everything else can be seen without
+    except ToolsError as error:  # a secret that is not here, or not for us to see: all else goes without
+        if isinstance(error, ManagementError) and error.problem is not Problem.FORBIDDEN:
+            raise
         yield warn("file", f"it cannot be compared with the broker: {error}")
     else:
         if changes:
