@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 class Address:
     """One broker, and how to introduce oneself.
 
-    ``url`` is the whole URL of one host; ``tls`` has ``ca_cert``, ``certfile``, ``keyfile`` (paths or None);
-    ``client_properties`` go to the broker as they are.
+    ``url`` is the whole URL of one host, which may hold a password and so is not in the ``repr``; ``tls`` has
+    ``ca_cert``, ``certfile``, ``keyfile`` (paths or None); ``client_properties`` go to the broker as they are.
     """
 
-    url: str
+    url: str = field(repr=False)
     tls: Mapping[str, str | None] = field(default_factory=dict)
     client_properties: Mapping[str, Any] = field(default_factory=dict)
 
