@@ -249,6 +249,17 @@ def test_what_gives_is_refused_so_nothing_is_taken_there(node: PrivateNode) -> N
     assert queues(node) == {"q": "classic"}
 
 
+def test_what_cannot_be_made_again_is_as_it_was(node: PrivateNode) -> None:
+    make(node, with_queue("classic"))
+    wrong = with_queue("classic", "[vhosts.w.queues.q.arguments]\nx-max-priority = -1\n")
+
+    [(change, why)] = make(node, wrong).left
+
+    assert str(change).startswith("! queue q in w: max-priority none → -1")
+    assert "x-max-priority" in why
+    assert lines(compare(node, with_queue("classic"))) == []
+
+
 def test_secrets_are_in_no_refusal(node: PrivateNode) -> None:
     [(change, why)] = make(node, WITHOUT + '[vhosts.w.upstreams.up]\nuri_env = "OLD"\n').left
     assert "not a valid URI" in why

@@ -104,6 +104,27 @@ def test_the_password_of_who_applies_changes_last(run: Run, node: PrivateNode) -
     assert run("broker", "plan", *options).returncode == 0
 
 
+def test_told_to_end_it_says_that_it_is_not_done(run: Run, node: PrivateNode) -> None:
+    queues = "".join(f"[vhosts.v.queues.q{number}]\n" for number in range(300))
+    (run.folder / "bus.toml").write_text(FILE + queues)
+    process = run.start("broker", "apply", *run.options)
+    end = time.monotonic() + 60
+    while not node.management("GET", "/api/definitions")["queues"] and time.monotonic() < end:
+        assert process.poll() is None, "it was not told in time"
+    process.terminate()
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert said == "Error: It was told to end before it was done: run it again, it goes on from there\n"
+
+
+def test_a_name_that_allows_nothing_is_warned_of(run: Run) -> None:
+    done = run("broker", "apply", *run.options, "--allow-delete=nothing")
+    assert (done.returncode, done.stderr) == (
+        0,
+        "Warning: --allow-delete nothing: nothing of that name would go\n",
+    )
+
+
 def test_killed_and_run_again(run: Run, node: PrivateNode) -> None:
     queues = "".join(
         f'[vhosts.v.queues.q{number}]\nbindings = [{{ exchange = "amq.topic" }}]\n' for number in range(300)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from .changes import Action
 from .deleting import Deleting, Held
 from .order import Phase, steps
 from .persisting import Persistent, Refused
+from .requests import body, ends_of, path
 from .state import Key, Kind
 
 if TYPE_CHECKING:
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from .changes import Change, Plan
     from .order import Step
 
-__all__ = ["Result", "apply", "held"]
+__all__ = ["Result", "apply", "held", "named"]
 
 PATIENCE = 60.0  # seconds for a broker that is being started again
 SETTLING = 6.0  # seconds after which statistics have heard of everything; RabbitMQ collects them every 5 s
@@ -169,8 +171,19 @@ class _Applying:
             self._failed.add(step.key)
             if not step.phase.takes:
                 self._broken.add(step.key.vhost)
+            if step.phase is Phase.REPLACE and step.method != "DELETE":
+                self._restore(step.change)
             if step.change.key not in self._left:
                 self._leave(step.change, str(exc))
+
+    def _restore(self, change: Change) -> None:
+        """As it was: what it should have become is refused."""
+        key, live = change.key, self._plan.live
+        ends = [one for one in live if one.kind is Kind.BINDING and key in ends_of(one)]
+        for one in (key, *ends):
+            method = "POST" if one.kind is Kind.BINDING else "PUT"
+            with contextlib.suppress(Refused):
+                self._broker.change(method, path(one), body(one, live[one], live))
 
     def _waits(self, step: Step) -> str:
         """Why it is not even tried."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from .changes import Action, Change, Plan
 from .narrowing import between
 from .own_rights import ALL_RIGHTS, OwnRights
-from .requests import body, login, path
+from .requests import body, ends_of, login, path
 from .state import Key, Kind
 
 if TYPE_CHECKING:
@@ -107,8 +107,7 @@ class _Maker:
         self._bindings: dict[Key, list[Key]] = {}  # of each end, those that stay
         for key in {**plan.desired, **plan.live}:
             if key.kind is Kind.BINDING and key not in gone:
-                source = Key(Kind.EXCHANGE, key.vhost, key.more[0])
-                for end in {source, Key(Kind(key.more[1]), key.vhost, key.name)}:
+                for end in ends_of(key):
                     self._bindings.setdefault(end, []).append(key)
         self._topics: dict[Key, list[Key]] = {}  # exchange → the topic permissions for it
         for one in does:

@@ -13,7 +13,7 @@ from .state import Key, Kind
 if TYPE_CHECKING:
     from .state import Properties, State
 
-__all__ = ["body", "login", "path", "rows"]
+__all__ = ["body", "ends_of", "login", "path", "rows"]
 
 _COLLECTIONS = {
     Kind.VHOST: "vhosts",
@@ -37,6 +37,12 @@ def path(key: Key) -> tuple[str, ...]:
         source, kind, _, _ = key.more
         return "bindings", key.vhost, "e", source, kind[0], key.name
     return _COLLECTIONS[key.kind], key.vhost, key.name
+
+
+def ends_of(binding: Key) -> set[Key]:
+    """The exchange that a binding leads from, and the queue or exchange that it leads to."""
+    source, kind, _, _ = binding.more
+    return {Key(Kind.EXCHANGE, binding.vhost, source), Key(Kind(kind), binding.vhost, binding.name)}
 
 
 def body(key: Key, properties: Properties, state: State) -> dict[str, Any]:

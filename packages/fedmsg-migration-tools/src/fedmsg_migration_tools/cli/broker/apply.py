@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING
 import click
 
 from ..running import reported
-from .options import DIFFERENT, BrokerCommand, compared, connect, file_argument, management_options, read
+from .options import (
+    DIFFERENT,
+    BrokerCommand,
+    compared,
+    connect,
+    file_argument,
+    management_options,
+    read,
+    whole,
+)
 from .plan import coloured
 
 if TYPE_CHECKING:
@@ -49,13 +58,16 @@ def apply(
     is 0 when the broker is what the file says, 2 when something was left undone, 1 for errors: then it may be run
     again, and goes on from there.
     """
-    with reported():
+    with reported(), whole():
         from ...broker.applying import apply as apply_plan  # noqa: PLC0415
-        from ...broker.applying import held  # noqa: PLC0415
+        from ...broker.applying import held, named  # noqa: PLC0415
 
         bus = read(file)
         with connect(bus, conf_path, management_url, user, password_file) as management:
             found = compared(bus, management)
+            for name in sorted(set(allow_delete)):
+                if not any(named(change.key, [name]) for change in found.changes):
+                    click.echo(f"Warning: --allow-delete {name}: nothing of that name would go", err=True)
             if dry_run:
                 for change in found.changes:
                     _tell(change, held(change, allow_delete))

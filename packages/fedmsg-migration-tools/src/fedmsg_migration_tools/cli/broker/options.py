@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 from pathlib import Path
@@ -11,13 +12,22 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from ...broker.changes import Plan
     from ...broker.shape import Bus
     from ...management.client import Management, Server
 
-__all__ = ["DIFFERENT", "BrokerCommand", "compared", "connect", "file_argument", "management_options", "read"]
+__all__ = [
+    "DIFFERENT",
+    "BrokerCommand",
+    "compared",
+    "connect",
+    "file_argument",
+    "management_options",
+    "read",
+    "whole",
+]
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
@@ -65,17 +75,21 @@ def management_options(command: F) -> F:
 
 
 def read(file: Path) -> Bus:
-    """The operator's file. Raises ``ToolsError``; what else is wrong in it goes to standard error, a line each."""
+    """The operator's file. Raises ``ToolsError``; what else is wrong in it, or doubtful, goes to standard error."""
     from ...broker.file import BadFile  # noqa: PLC0415 - only when a command runs
     from ...broker.file import read as read_file  # noqa: PLC0415
+    from ...broker.loopholes import loopholes  # noqa: PLC0415
     from ...exceptions import ToolsError  # noqa: PLC0415
 
     try:
-        return read_file(file)
+        bus = read_file(file)
     except BadFile as error:
         for line in error.problems[:-1]:
             click.echo(f"Error: {line}", err=True)
         raise ToolsError(error.problems[-1]) from error
+    for line in loopholes(bus):
+        click.echo(f"Warning: {line}", err=True)
+    return bus
 
 
 def connect(
@@ -145,6 +159,19 @@ def _password(file: Path | None) -> str | None:
     if not text:
         raise ToolsError(f"The password file {file} is empty")
     return text
+
+
+@contextlib.contextmanager
+def whole() -> Iterator[None]:
+    """What a signal ends has not been done, and says so: its exit code is that of an error."""
+    from ...exceptions import ToolsError  # noqa: PLC0415
+
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        raise ToolsError(
+            "It was told to end before it was done: run it again, it goes on from there"
+        ) from error
 
 
 def compared(bus: Bus, management: Management) -> Plan:

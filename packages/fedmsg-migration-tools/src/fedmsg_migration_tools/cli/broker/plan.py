@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING
 import click
 
 from ..running import reported
-from .options import DIFFERENT, BrokerCommand, compared, connect, file_argument, management_options, read
+from .options import (
+    DIFFERENT,
+    BrokerCommand,
+    compared,
+    connect,
+    file_argument,
+    management_options,
+    read,
+    whole,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,7 +46,7 @@ def plan(
     A line for each difference: + will be created, ~ changed, - deleted, ! cannot be changed in place. Nothing is
     changed. The exit code is 0 when nothing differs, 2 when something does, 1 for errors.
     """
-    with reported():
+    with reported(), whole():
         from ...broker.reporting import as_json as to_json  # noqa: PLC0415
 
         bus = read(file)
