@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import pika
 
-from fedora_messaging.private_node import PrivateNode
+from fedora_messaging.private_node import PrivateCluster, PrivateNode
 
 from . import frames, limit, payload
 from .limit import Bare
@@ -64,6 +64,26 @@ SHAPES = (
 )
 
 
+#: On three nodes: what is copied to all of them, and what is not.
+CLUSTERED = (SHAPES[0], SHAPES[3], SHAPES[4], SHAPES[5])
+
+
+@dataclass(frozen=True)
+class Stage:
+    """The broker that is measured: one node or several. What it costs is the CPU time of all of them."""
+
+    nodes: tuple[PrivateNode, ...]
+
+    @property
+    def url(self) -> str:
+        """Of the first."""
+        return self.nodes[0].amqp_url
+
+    def cpu(self) -> float:
+        """Seconds."""
+        return sum(cpu_seconds(node.pid) for node in self.nodes)
+
+
 @dataclass(frozen=True)
 class Rate:
     """Messages a second, and the broker's CPU time for one, in microseconds."""
@@ -77,11 +97,11 @@ def topic(shape: Shape, number: int) -> str:
     return payload.TOPIC if shape.fanout else f"{payload.TOPIC}.{number % shape.queues}"
 
 
-def prepare(node: PrivateNode, shape: Shape) -> list[str]:
+def prepare(stage: Stage, shape: Shape) -> list[str]:
     """Declare the queues of a shape, empty; their names."""
     names = [f"scaling.{number}" for number in range(shape.queues)]
     arguments = {"x-queue-type": shape.kind}
-    with pika.BlockingConnection(pika.URLParameters(node.amqp_url)) as connection:
+    with pika.BlockingConnection(pika.URLParameters(stage.url)) as connection:
         channel = connection.channel()
         channel.exchange_declare(EXCHANGE, "topic", durable=True)
         for number, name in enumerate(names):
@@ -91,9 +111,9 @@ def prepare(node: PrivateNode, shape: Shape) -> list[str]:
     return names
 
 
-def remove(node: PrivateNode, names: Sequence[str]) -> None:
+def remove(stage: Stage, names: Sequence[str]) -> None:
     """Delete them."""
-    with pika.BlockingConnection(pika.URLParameters(node.amqp_url)) as connection:
+    with pika.BlockingConnection(pika.URLParameters(stage.url)) as connection:
         channel = connection.channel()
         for name in names:
             channel.queue_delete(name)
@@ -114,40 +134,40 @@ def encoded(shape: Shape, count: int) -> list[bytes]:
     ]
 
 
-def at_once(node: PrivateNode, count: int, work: Sequence[Callable[[], None]]) -> Rate:
+def at_once(stage: Stage, count: int, work: Sequence[Callable[[], None]]) -> Rate:
     """Run all of it in threads, and say how long ``count`` messages took."""
     threads = [threading.Thread(target=one) for one in work]
-    cpu, begun = cpu_seconds(node.pid), time.perf_counter()
+    cpu, begun = stage.cpu(), time.perf_counter()
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     seconds = time.perf_counter() - begun
-    return Rate(count / seconds, (cpu_seconds(node.pid) - cpu) / count * 1e6)
+    return Rate(count / seconds, (stage.cpu() - cpu) / count * 1e6)
 
 
-def publish(node: PrivateNode, shape: Shape, count: int) -> Rate:
+def publish(stage: Stage, shape: Shape, count: int) -> Rate:
     """With confirms, over :data:`PUBLISHERS` connections."""
     messages = encoded(shape, count)
     shares = [messages[number::PUBLISHERS] for number in range(PUBLISHERS)]
-    connections = [Bare(node.amqp_url) for _ in shares]
+    connections = [Bare(stage.url) for _ in shares]
     for bare in connections:
         bare.confirms()
     work = [
         lambda bare=bare, share=share: limit.send_within_window(bare, share, WINDOW)
         for bare, share in zip(connections, shares, strict=True)
     ]
-    rate = at_once(node, count, work)
+    rate = at_once(stage, count, work)
     for bare in connections:
         bare.__exit__(None)
     return rate
 
 
-def consume(node: PrivateNode, shape: Shape, names: Sequence[str], count: int) -> Rate:
+def consume(stage: Stage, shape: Shape, names: Sequence[str], count: int) -> Rate:
     """What waits in up to :data:`CONSUMERS` of the queues, by a connection each."""
     chosen = names[:CONSUMERS]
     share = count if shape.fanout else count // shape.queues
-    connections = [Bare(node.amqp_url) for _ in chosen]
+    connections = [Bare(stage.url) for _ in chosen]
 
     def take(bare: Bare, name: str) -> None:
         bare.call(frames.qos(500), frames.BASIC_QOS_OK)
@@ -158,20 +178,20 @@ def consume(node: PrivateNode, shape: Shape, names: Sequence[str], count: int) -
     work = [
         lambda bare=bare, name=name: take(bare, name) for bare, name in zip(connections, chosen, strict=True)
     ]
-    rate = at_once(node, share * len(chosen), work)
+    rate = at_once(stage, share * len(chosen), work)
     for bare in connections:
         bare.__exit__(None)
     return rate
 
 
-def measure(node: PrivateNode, shape: Shape, count: int, rounds: int) -> dict[str, Any]:
+def measure(stage: Stage, shape: Shape, count: int, rounds: int) -> dict[str, Any]:
     """Medians of some rounds."""
     published, consumed = [], []
     for _ in range(rounds):
-        names = prepare(node, shape)
-        published.append(publish(node, shape, count))
-        consumed.append(consume(node, shape, names, count))
-        remove(node, names)
+        names = prepare(stage, shape)
+        published.append(publish(stage, shape, count))
+        consumed.append(consume(stage, shape, names, count))
+        remove(stage, names)
     return {"shape": asdict(shape), "publish": median(published), "consume": median(consumed)}
 
 
@@ -210,9 +230,9 @@ def federated(node: PrivateNode, count: int, rounds: int) -> Rate:
                     time.sleep(0.05)
 
             def send(shape: Shape = shape) -> None:
-                publish(node, shape, count)
+                publish(Stage((node,)), shape, count)
 
-            rates.append(at_once(node, count, [send, arrived]))
+            rates.append(at_once(Stage((node,)), count, [send, arrived]))
         node.delete_vhost(name)
     return Rate(
         statistics.median(one.a_second for one in rates), statistics.median(one.broker_us for one in rates)
@@ -248,7 +268,7 @@ def cost(
             channel.queue_bind("classic.0", EXCHANGE, f"org.fedoraproject.prod.{number}.#")
         found["a binding"] = (memory(node) - before) / bindings
         shape = Shape("", 1, "classic")
-        found["us for a message among 10,000 bindings"] = publish(node, shape, 10_000).broker_us
+        found["us for a message among 10,000 bindings"] = publish(Stage((node,)), shape, 10_000).broker_us
         channel.queue_delete("classic.0")
     return found
 
@@ -266,12 +286,16 @@ def main(argv: Sequence[str] | None = None) -> None:
             print(f"RabbitMQ {bare.version}, {options.count} messages, {options.rounds} rounds")
         for shape in SHAPES:
             count = options.count // (shape.queues if shape.fanout else 1)
-            found.append(measure(node, shape, count, options.rounds))
+            found.append(measure(Stage((node,)), shape, count, options.rounds))
             show(shape.name, found[-1]["publish"], found[-1]["consume"])
         rate = federated(node, options.count, options.rounds)
         show("federation, one virtual host to another", asdict(rate), None)
         for name, kilobytes in cost(node).items():
             print(f"{name:42} {kilobytes:7.1f} {'' if name.startswith('us') else 'kB'}", flush=True)
+    with PrivateCluster(plugins=plugins) as cluster:
+        for shape in CLUSTERED:
+            found.append(measure(Stage(cluster.nodes), shape, options.count, options.rounds))
+            show(f"three nodes: {shape.name}", found[-1]["publish"], found[-1]["consume"])
     json.dump(found, sys.stdout)
     print()
 
