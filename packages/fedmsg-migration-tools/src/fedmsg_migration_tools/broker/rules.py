@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from .shape import Binding, Bus, Exchange, Grants, Policy, Queue, Upstream, User, Vhost
 
-__all__ = ["broken", "suits"]
+__all__ = ["broken", "has_topics", "suits"]
 
 LONGEST = 255  # bytes of a short string, AMQP 0.9.1, 4.2.5.3
 _SHORTEST = 0.001  # seconds
@@ -229,7 +229,7 @@ def _expressions(grants: Grants) -> Iterator[str]:
 def _topics(exchange: str, patterns: Sequence[str], vhost: Vhost, exchanges: _Known) -> Iterator[str]:
     if exchange != names.DEFAULT_EXCHANGE:
         yield from _unknown("exchange", exchange, exchanges)
-    if not _has_topics(exchange, vhost) and tuple(patterns) != ("#",):
+    if not has_topics(exchange, vhost) and tuple(patterns) != ("#",):
         yield 'RabbitMQ checks topics for exchanges of type topic only: here ["#"] is all that can be said'
         return
     size = len(expressions.of_bindings(patterns).encode())
@@ -242,7 +242,8 @@ def _topics(exchange: str, patterns: Sequence[str], vhost: Vhost, exchanges: _Kn
             yield f"{pattern!r} cannot be expressed: * and # stand for whole words, not for a part, as in {word!r}"
 
 
-def _has_topics(exchange: str, vhost: Vhost) -> bool:
+def has_topics(exchange: str, vhost: Vhost) -> bool:
+    """Whether RabbitMQ checks the topics of what is published to it; an exchange of somebody's own may be one."""
     if exchange == names.DEFAULT_EXCHANGE:
         return False
     if exchange in vhost.exchanges:
