@@ -17,6 +17,7 @@ import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import quote
 
 from fedora_messaging.private_node import installation
 
@@ -103,7 +104,7 @@ class Machines:
         write to in its own two folders only.
         """
         log = self.log_file(host).open("ab")
-        sandbox = ["unshare", "--mount", "sh", "-c", 'mount -o remount,ro,bind / && exec "$@"', "sh"]
+        sandbox = ["unshare", "--mount", "sh", "-c", 'mount -o remount,ro,bind /; mount -o remount,ro,bind "$0/etc/rabbitmq"; exec "$@"', str(self.root)]
         program = [f"{self._home}/sbin/rabbitmq-server"]
         rights = ["setpriv", "--no-new-privs", "--bounding-set=-all", "--inh-caps=-all"]
         command = self.command(host, [*sandbox, "chroot", str(self.root), *rights, *program])
@@ -150,12 +151,12 @@ class Machines:
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
-    def doctor(self, host: str | None, where: str, tls: Path) -> list[str]:
+    def doctor(self, host: str | None, where: str, tls: Path, vhost: str = "/") -> list[str]:
         """What ``fedora-messaging doctor`` finds wrong on that machine, with the certificate in that folder."""
         names = {"ca_cert": tls.parents[1] / "ca.pem", "certfile": tls / "cert.pem", "keyfile": tls / "key.pem"}
         lines = [f'{key} = "{path}"' for key, path in names.items() if path.exists()]
         conf = self.folder / "client.toml"
-        conf.write_text("\n".join([f'amqp_url = "amqps://{where}/%2F?connection_attempts=1"', "[tls]", *lines]))
+        conf.write_text("\n".join([f'amqp_url = "amqps://{where}/{quote(vhost, safe="")}?connection_attempts=1"', "[tls]", *lines]))
         done = self.run(host, sys.executable, "-m", "fedora_messaging", "--conf", str(conf), "doctor", "--json")
         return [one["text"] for one in json.loads(done.stdout) if one["status"] == "FAIL"]
 

@@ -236,6 +236,7 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machines]:
         machines.await_start("broker")
         machines.ctl("broker", "add_user", ADMIN["user"], text=ADMIN["password"])
         machines.ctl("broker", "set_user_tags", ADMIN["user"], "administrator")
+        machines.ctl("broker", "add_vhost", "/pubsub")
         for name in SERVICES:
             made = machines.request(
                 "broker",
@@ -247,7 +248,7 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machines]:
                 **ADMIN,
             )
             assert made[0] == 201, made
-            machines.ctl("broker", "set_permissions", name, ".*", ".*", ".*")
+            machines.ctl("broker", "set_permissions", "--vhost", "/pubsub", name, ".*", ".*", ".*")
             lay_out(machines.folder / name, pki, name)
         yield machines
 

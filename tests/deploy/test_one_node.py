@@ -37,7 +37,9 @@ def machine(tmp_path_factory: pytest.TempPathFactory, pki: Pki) -> Iterator[Mach
         machines.start(BUS)
         machines.await_start(BUS)
         assert machines.ctl(BUS, "--silent", "list_users").strip() in {"", "user\ttags"}  # guest neither
+        assert machines.ctl(BUS, "--silent", "list_vhosts").strip() in {"", "name"}
         add_admin(machines)
+        machines.ctl(BUS, "add_vhost", "/")
         url = "https://localhost:15671/api"
         nobody = {"password_hash": "", "tags": ""}
         everything = {"configure": ".*", "write": ".*", "read": ".*"}
@@ -179,12 +181,14 @@ def test_limits(machine: Machines) -> None:
 
 
 def test_it_has_no_rights_and_writes_to_its_folders_only(machine: Machines) -> None:
-    [pid] = [line.split()[0] for line in machine.run(BUS, "ps", "ax").stdout.splitlines() if "/beam" in line]
+    found = machine.run(BUS, "sh", "-c", "grep -l beam.smp /proc/[0-9]*/comm").stdout
+    pid = found.split("/")[2]
     status = machine.run(BUS, "cat", f"/proc/{pid}/status").stdout
     assert "NoNewPrivs:\t1" in status
     assert "CapBnd:\t0000000000000000" in status
-    mounts = machine.run(BUS, "cat", f"/proc/{pid}/mountinfo").stdout.splitlines()
-    assert {line.split()[5].split(",")[0] for line in mounts if line.split()[4] == "/"} == {"ro"}
+    for place in ("/etc", "/etc/rabbitmq", "/usr"):
+        touched = machine.run(BUS, "nsenter", "--target", pid, "--mount", "touch", f"{place}/mark")
+        assert "Read-only file system" in touched.stderr
 
 
 def test_no_secret_is_in_its_log(machine: Machines) -> None:

@@ -4,12 +4,15 @@
 from __future__ import annotations
 
 import json
+import re
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from .conftest import HOSTS
-from .machines import Machines, wait_for
+from .machines import RABBITMQ, Machines, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,6 +45,7 @@ def three(tmp_path_factory: pytest.TempPathFactory, pki: Pki) -> Iterator[Machin
             machines.await_start(host)
         machines.ctl(HOSTS[0], "add_user", ADMIN["user"], text=ADMIN["password"])
         machines.ctl(HOSTS[0], "set_user_tags", ADMIN["user"], "administrator")
+        machines.ctl(HOSTS[0], "add_vhost", "/")
         machines.ctl(HOSTS[0], "set_permissions", ADMIN["user"], ".*", ".*", ".*")
         yield machines
 
@@ -102,3 +106,35 @@ def test_who_is_cut_off_stops_until_it_is_back(three: Machines, pki: Pki) -> Non
     three.run(None, "ip", "link", "set", "port1", "up")
     wait_for(lambda: ("::", 5671) in three.listeners(HOSTS[0]), "its return", 90)
     wait_for(lambda: three.doctor(None, f"{HOSTS[0]}:5671", pki.of("alice")) == [], "a login there", 60)
+
+
+def test_the_example_is_applied_as_the_page_says(
+    three: Machines, pki: Pki, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``deploy/bus.toml``, on one of the nodes; then a bridge's certificate lets it do at each what the file says."""
+    bus, password = tmp_path / "bus.toml", tmp_path / "password"
+    text = (RABBITMQ.parent / "bus.toml").read_text()
+    text = re.sub(r"rabbitmq0(\d)\.example\.org", r"bus\1.example.org", text)
+    bus.write_text(re.sub(r'^ca_cert = .*$', f'ca_cert = "{pki.ca}"', text, flags=re.MULTILINE))
+    password.write_text(ADMIN["password"])
+    password.chmod(0o600)
+    monkeypatch.setenv("BUS_ADMIN_PASSWORD", ADMIN["password"])
+    monkeypatch.setenv("BUS_PUBSUB_URI", "amqp:///%2Fpubsub")
+    for name in ("BUS_MONITORING_PASSWORD", "BUS_FEDERATION_PASSWORD"):
+        monkeypatch.setenv(name, f"of {name}")
+    options = ["--management-url", "https://localhost:15671", "--user", "admin"]
+    options += ["--password-file", str(password)]
+
+    def broker(command: str) -> int:
+        tools = str(Path(sys.executable).with_name("fedmsg-migration-tools"))
+        done = three.run(HOSTS[0], tools, "broker", command, *options, str(bus))
+        print(done.stdout, done.stderr)  # shown when it fails
+        return done.returncode
+
+    assert broker("plan") == 2
+    assert broker("apply") == 0
+    assert broker("plan") == 0
+    pki.issue("zmq-to-amqp")
+    for host in HOSTS:
+        three.doctor(None, f"{host}:5671", pki.of("zmq-to-amqp"), "/pubsub")
+        assert "user 'zmq-to-amqp' authenticated and granted access to vhost '/pubsub'" in three.log(host)
