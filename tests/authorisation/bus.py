@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A real RabbitMQ on which all is on: TLS, revocation lists, certificates as logins, and the users of bus.toml."""
+"""A real RabbitMQ with TLS, revocation lists, certificates as logins, and all that deploy/bus.toml says."""
 
 from __future__ import annotations
 
@@ -31,9 +31,10 @@ if TYPE_CHECKING:
 
     from fedmsg_migration_tools.broker.shape import Bus
 
-FILE = Path(__file__).with_name("bus.toml")
+FILE = Path(__file__).parents[2] / "deploy" / "bus.toml"
 VHOST = "/pubsub"
-PASSWORD = "of-the-archive"
+PUBLIC = "/public_pubsub"
+PASSWORD = "a-password-of-the-bus"
 VERSIONS = ("tlsv1.3", "tlsv1.2")
 DAY = timedelta(days=1)
 
@@ -56,7 +57,7 @@ class Place:
         self.write(
             "server", self.ca.issue("localhost", extensions=[(x509.SubjectAlternativeName(names), False)])
         )
-        for user in ("bodhi", "koji", "fedora", "stranger", "nobody"):
+        for user in ("nobody", *(name for name, user in bus().users.items() if user.certificate)):
             self.write(user, self.ca.issue(user))
         now = datetime.now(UTC)
         self.write("expired", self.ca.issue("bodhi", begins=now - 9 * DAY, ends=now - DAY))
@@ -65,9 +66,10 @@ class Place:
         self.write("revoked", revoked)
         self._write_list(revoked)
         self.node = PrivateNode(
-            plugins=("rabbitmq_management", "rabbitmq_auth_mechanism_ssl"),
+            plugins=bus().broker.plugins,
             ports={"amqps": 0},
             config={
+                "default_user": "owner",  # admin is a user of the file
                 "ssl_cert_login_from": "common_name",
                 "auth_mechanisms.1": "EXTERNAL",
                 "auth_mechanisms.2": "PLAIN",
@@ -116,7 +118,9 @@ class Place:
     @property
     def environment(self) -> dict[str, str]:
         """What bus.toml expects of it."""
-        return {**os.environ, "ARCHIVE_PASSWORD": PASSWORD}
+        names = [user.password_env for user in bus().users.values() if user.password_env]
+        uri = f"amqp://federation:{PASSWORD}@127.0.0.1:{self.node.amqp_port}/%2Fpubsub"
+        return {**os.environ, **dict.fromkeys(names, PASSWORD), "BUS_PUBSUB_URI": uri}
 
     def settings(
         self,
@@ -130,7 +134,7 @@ class Place:
         **more: Any,
     ) -> dict[str, Any]:
         """The library's settings for this user of bus.toml; ``own`` names another certificate, "" none."""
-        if user == "archive" and password is None:
+        if password is None and user in bus().users and not bus().users[user].certificate:
             own, password = "", PASSWORD
         before = "" if password is None else f"{user}:{password}@"
         name = user if own is None else own
@@ -156,7 +160,7 @@ class Place:
         async def work() -> tuple[LibraryError | None, LibraryError | None]:
             async with aio.Session(settings) as session:
                 publishing = await _error(session.publish(Message(topic="a.topic"), timeout=20))
-            async with aio.Session({**settings, "queues": {"archive": {}}}) as session:
+            async with aio.Session({**settings, "queues": {"bodhi": {}}}) as session:
                 return publishing, await _error(session.consume(print))
 
         one, other = asyncio.run(asyncio.wait_for(work(), 60))

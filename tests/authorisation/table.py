@@ -8,17 +8,13 @@ import re
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from fedora_messaging.exceptions import BaseException as LibraryError
 
-from .actions import ACTIONS, SECONDS
+from .actions import ACTIONS, SECONDS, Action
 from .bus import Place
 from .cases import CASES
 from .expected import missing, users
-
-if TYPE_CHECKING:
-    from .actions import Action
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "reference" / "permissions.md"
@@ -26,27 +22,25 @@ INTRODUCTION = """\
 # Who may do what
 
 ```{{note}}
-Generated: `python -m tests.authorisation.table` starts a RabbitMQ, makes it what the file below says, tries each
+Generated: `python -m tests.authorisation.table` starts a RabbitMQ, makes it what `deploy/bus.toml` says, tries each
 action as each user by the library, and writes this page. A test fails when the page is not what a RabbitMQ does, or
 when an answer is another than the one that follows from the words of the file.
 ```
 
-The broker is one with TLS, where users log in by certificate (`archive` by password). This is its file:
-
-```{{literalinclude}} ../../tests/authorisation/bus.toml
-:language: toml
-```
+The file is the example of [the file of the broker](bus-file.md). Users with `certificate = true` log in by TLS with
+their certificate, the others over TLS with their password.
 
 ## User by action
 
-What is refused names the class of the library's error.
+What is refused has the letter of the library's error:
+{legend}.
 
 {table}
 
 ## What the library says
 
-An example of each kind of refusal. RabbitMQ 4.0 says of which kind the access is (`write access`);
-otherwise its words are those of 3.10, which stand here.
+An example of each kind of refusal. RabbitMQ 4.0 says of which kind the access is (`write access`); otherwise its words
+are those of 3.10, which stand here.
 
 {refusals}
 
@@ -56,6 +50,13 @@ All of these are `ConnectionException`, with `permanent` true: trying again with
 
 {connections}
 """
+MARKS = {
+    "ConnectionException": "C",
+    "BadDeclaration": "D",
+    "PermissionException": "R",
+    "PublishForbidden": "P",
+}
+Outcomes = dict[tuple[str, Action], LibraryError | None]
 
 
 def tried(place: Place, user: str, action: Action) -> LibraryError | None:
@@ -71,32 +72,34 @@ def tried(place: Place, user: str, action: Action) -> LibraryError | None:
     return asyncio.run(asyncio.wait_for(work(), SECONDS + 10))
 
 
-Outcomes = dict[tuple[str, str], LibraryError | None]
-
-
 def outcomes(place: Place) -> Outcomes:
-    """(user, text of the action) → what came of it."""
-    return {(user, action.text): tried(place, user, action) for action in ACTIONS for user in users()}
+    """What came of each action of each user."""
+    return {(user, action): tried(place, user, action) for action in ACTIONS for user in users()}
 
 
 def page(place: Place, found: Outcomes) -> str:
     """The page, for what this broker does."""
+    marks = [f"**{mark}** `{name}`" for name, mark in MARKS.items()]
     return INTRODUCTION.format(
+        legend=", ".join(marks),
         table=_table(found),
-        refusals="\n".join(_examples(place, found)),
-        connections="\n".join(_connections(place)),
+        refusals="\n".join(_examples(place, found)).rstrip(),
+        connections="\n".join(_connections(place)).rstrip(),
     )
 
 
 def _table(found: Outcomes) -> str:
-    head = ["action", *users()]
-    rows = [[action.text, *(_cell(found[user, action.text]) for user in users())] for action in ACTIONS]
+    head = ["virtual host", "action", *users()]
+    rows = [
+        [f"`{action.vhost}`", action.text, *(_cell(found[user, action]) for user in users())]
+        for action in ACTIONS
+    ]
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def _cell(error: LibraryError | None) -> str:
-    return "allowed" if error is None else f"`{type(error).__name__}`"
+    return "yes" if error is None else f"**{MARKS[type(error).__name__]}**"
 
 
 def _examples(place: Place, found: Outcomes) -> list[str]:
@@ -105,16 +108,12 @@ def _examples(place: Place, found: Outcomes) -> list[str]:
         # Who has most of the rights that it takes has the most to tell.
         refused = [user for user in users() if missing(user, action)]
         user = min(refused, key=lambda user: len(missing(user, action)))
-        error = found[user, action.text]
+        error = found[user, action]
         kind = (type(error), re.sub(r"'[^']*'|\([^)]*'\)", "", str(error).partition(": ")[2]))
         if kind not in kinds:
             kinds.add(kind)
-            lines += [
-                f"- {action.text}, as `{user}`: `{type(error).__name__}`",
-                "",
-                *_quoted(place, error),
-                "",
-            ]
+            what = f"{action.text}, in `{action.vhost}`, as `{user}`: `{type(error).__name__}`"
+            lines += [f"- {what}", "", *_quoted(place, error), ""]
     return lines
 
 

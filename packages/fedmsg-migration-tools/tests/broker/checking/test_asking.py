@@ -99,6 +99,18 @@ def ready(node: PrivateNode, vhost: str) -> tuple[int, int]:
     return int(messages), int(consumers)
 
 
+@pytest.mark.parametrize(("configure", "answer"), [("^amq[.]gen", True), ("^mine$", False)])
+def test_queues_that_the_broker_names(
+    rabbitmq: PrivateNode, limited: str, configure: str, answer: bool
+) -> None:
+    parts = urlsplit(limited)
+    rights = {**RIGHTS, "configure": configure}
+    rabbitmq.management("PUT", f"/api/permissions{parts.path}/{parts.username}", rights)
+    asked = question(Action.DECLARE, "amq.gencheck-broker")
+    assert answers(limited, question(Action.LOGIN), asked)[asked].allowed is answer
+    assert rabbitmq.management("GET", f"/api/queues{parts.path}") == []
+
+
 def test_who_is_not_let_in_is_asked_nothing_more(rabbitmq: PrivateNode, amqp_url: str) -> None:
     stranger = f"amqp://nobody:secret@127.0.0.1:{rabbitmq.amqp_port}/"
     login = question(Action.LOGIN)

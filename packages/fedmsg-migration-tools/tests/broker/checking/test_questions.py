@@ -116,6 +116,13 @@ def test_each_right_is_asked_about_with_a_near_miss() -> None:
     assert (Action.PUBLISH, "inner", False) not in found  # refused to everybody, so that it proves nothing
 
 
+def test_names_that_rabbitmq_keeps_to_itself_are_not_asked_for() -> None:
+    found = {one.name for one in questions(bus(manage=["amq.gen*", "amq.*"])) if one.action is Action.DECLARE}
+    reserved = {name for name in found if name.startswith("amq.")}
+    assert reserved == {"amq.gencheck-broker"}
+    assert found - reserved
+
+
 def test_what_others_publish_is_a_near_miss() -> None:
     assert Question("app", VHOST, Action.PUBLISH, "amq.topic", "org.other.tag.check") in list(
         questions(bus())

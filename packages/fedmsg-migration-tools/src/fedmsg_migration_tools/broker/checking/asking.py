@@ -22,7 +22,7 @@ from fedora_messaging import wire
 from fedora_messaging.cli.prober import Prober
 from fedora_messaging.exceptions import ConfigurationException, ConnectionException
 
-from .questions import DEFAULT, Action, Question
+from .questions import DEFAULT, SERVER_NAMED, Action, Question
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
@@ -105,4 +105,4 @@ async def _attempt(channel: Channel, asked: Question) -> None:
         await channel.unbind(asked.queue, asked.name, asked.topic, {"check": nobodys})
     else:
         impossible: dict[str, Any] = {"durable": True, "arguments": {"x-expires": -1}}
-        await channel.declare_queue(asked.name, impossible)
+        await channel.declare_queue("" if asked.name.startswith(SERVER_NAMED) else asked.name, impossible)

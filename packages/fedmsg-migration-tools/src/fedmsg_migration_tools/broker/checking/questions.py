@@ -37,6 +37,7 @@ PREDECLARED = {
     "amq.match": "headers",
     "amq.topic": "topic",
 }
+SERVER_NAMED = "amq.gen"  # how names begin that RabbitMQ gives to queues
 DEFAULT = "amq.default"  # what permissions call it
 
 
@@ -101,7 +102,7 @@ def _distinct(asked: Iterable[Question]) -> Iterator[Question]:
 def _of_grants(base: Question, vhost: Vhost, grants: Grants) -> Iterator[Question]:
     queues = _candidates(_listed(grants, "consume", "manage"), vhost.queues)
     managed = _candidates(_listed(grants, "manage"), (*vhost.queues, *vhost.exchanges))
-    asked = [replace(base, action=Action.DECLARE, name=name) for name in managed]
+    asked = [replace(base, action=Action.DECLARE, name=name) for name in managed if _declarable(name)]
     asked += [replace(base, action=Action.CONSUME, name=name) for name in queues]
     asked += [
         replace(base, action=Action.PUBLISH, name=at, topic=topic) for at, topic in _sent(vhost, grants)
@@ -116,6 +117,11 @@ def _of_grants(base: Question, vhost: Vhost, grants: Grants) -> Iterator[Questio
         answer = decide(one, vhost, grants)
         if answer is not None:
             yield replace(one, allowed=answer)
+
+
+def _declarable(name: str) -> bool:
+    """RabbitMQ keeps ``amq.`` to itself, whatever is permitted; it may be asked to name a queue, though."""
+    return not name.startswith("amq.") or name.startswith(SERVER_NAMED)
 
 
 def _listed(grants: Grants, *keys: str) -> tuple[str, ...]:
