@@ -3,18 +3,22 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote, urlsplit
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from fedmsg_migration_tools.broker import file, shape
 from fedmsg_migration_tools.broker.arguments import QUEUE
 from fedmsg_migration_tools.broker.definitions import of_state
-from fedmsg_migration_tools.broker.desired import queue_properties
+from fedmsg_migration_tools.broker.desired import Secrets, desired, queue_properties
 from fedmsg_migration_tools.broker.file import BadFile, check
+from fedmsg_migration_tools.broker.loopholes import loopholes
 from fedmsg_migration_tools.broker.state import Key, Kind
 from fedora_messaging.exceptions import NodeError
 from fedora_messaging.settings import fit
@@ -203,6 +207,18 @@ VHOST = '[users.u]\ncertificate = true\n[vhosts."/v"]\n'
         (VHOST + 'queues."amq.q" = {}', "names that begin with amq. are RabbitMQ's own"),
         (VHOST + 'exchanges."amq.e" = {}', "names that begin with amq. are RabbitMQ's own"),
         (VHOST + 'exchanges."amq.direct" = {}', 'only type = "direct" and bindings may be said of it'),
+        # values that JSON has not
+        (
+            VHOST + "queues.q.arguments.since = 2026-01-01",
+            'vhosts."/v".queues.q.arguments.since is 2026-01-01, which',
+        ),
+        (
+            VHOST + "queues.q.arguments.x = [1, { a = nan }]",
+            "arguments.x[1].a is nan, which RabbitMQ has no value for",
+        ),
+        (VHOST + "policies.p = { pattern = 'a', definition.x = -inf }", "policies.p.definition.x is -inf"),
+        (VHOST + f"parameters.shovel.x.n = {2**63}", "RabbitMQ's numbers have 64 bits"),
+        (VHOST + "parameters.shovel = [1]", "parameters.shovel is [1]"),
         # policies, upstreams, parameters
         (
             VHOST + "policies.p = { pattern = '*', definition = { max-length = 1 } }",
@@ -292,3 +308,45 @@ def test_the_broker_agrees_what_may_be_said_of_a_queue(
 )
 def test_what_is_right(text: str) -> None:
     check(tomllib.loads(text))
+
+
+VALUES = st.sampled_from(
+    ["", "a", "#", "a*", "(", "é" * 200, 0, -1, 2.5, True, [], ["a"], ["#", 1], {}, {"": {}}, {"a": 1}]
+)
+
+
+def changed(value: Any, data: st.DataObject) -> Any:
+    """With something else somewhere in it."""
+    names = (
+        list(value) if isinstance(value, dict) else list(range(len(value))) if isinstance(value, list) else []
+    )
+    if not names or data.draw(st.integers(0, 6)) == 0:
+        return data.draw(VALUES)
+    name = data.draw(st.sampled_from(names))
+    copy = value.copy()
+    copy[name] = changed(value[name], data)
+    if isinstance(value, dict) and data.draw(st.booleans()):
+        copy[data.draw(st.sampled_from(["", "a", "type", "amq.topic", name + "x"]))] = copy.pop(name)
+    return copy
+
+
+class Anything(dict[str, str]):
+    """An environment that has all."""
+
+    def get(self, key: str, default: Any = None) -> Any:  # noqa: ARG002 - as dict
+        return "amqp://"
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.data())
+def test_whatever_stands_there_is_read_or_told(data: st.DataObject) -> None:
+    tables = changed(tomllib.loads(EXAMPLE.read_text(encoding="utf-8")), data)
+    tables = tables if isinstance(tables, dict) else {"x": tables}
+    try:
+        bus = check(tables)
+    except BadFile as error:
+        found = error.problems
+    else:
+        json.dumps(of_state(desired(bus, Secrets(Anything()))))
+        found = tuple(loopholes(bus))
+    assert all(one and "\n" not in one for one in found)

@@ -7,6 +7,7 @@ says of another, which is :mod:`.rules`.
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from types import UnionType
 from typing import TYPE_CHECKING, Any, get_args, get_origin
@@ -23,7 +24,7 @@ from .places import at
 from .shape import Bus
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     _Hook = Callable[[type, Any], Any]
 
@@ -85,6 +86,9 @@ def check(tables: Mapping[str, Any], folder: Path | None = None) -> Bus:
 
 def _misfits(value: Any, kind: Any, place: str, hook: _Hook) -> Iterator[str]:
     """What does not fit. Each table is tried on its own: msgspec stops at the first, and does not know our names."""
+    if kind is Any:
+        yield from _unsayable(value, place)
+        return
     struct = _struct(kind)
     if struct is not None and isinstance(value, dict):
         value = dict(value)
@@ -95,12 +99,35 @@ def _misfits(value: Any, kind: Any, place: str, hook: _Hook) -> Iterator[str]:
                     value[field.encode_name] = {}  # what is in it is looked at on its own
                 else:
                     del value[field.encode_name]
-                for one, its_kind, where in parts:
-                    yield from _misfits(one, its_kind, where, hook)
+                yield from _all_misfits(parts, hook)
+    elif struct is None and (parts := _parts(value, kind, place)) is not None:
+        yield from _all_misfits(parts, hook)
+        return
     try:
         fit(value, kind, place, hook)
     except ConfigurationException as exc:
         yield exc.message
+
+
+def _all_misfits(parts: Iterable[tuple[Any, Any, str]], hook: _Hook) -> Iterator[str]:
+    for value, kind, place in parts:
+        yield from _misfits(value, kind, place, hook)
+
+
+def _unsayable(value: Any, place: str) -> Iterator[str]:
+    """What TOML has and RabbitMQ's JSON has not."""
+    if isinstance(value, dict):
+        for key, one in value.items():
+            yield from _unsayable(one, at(place, key))
+    elif isinstance(value, list):
+        for number, one in enumerate(value):
+            yield from _unsayable(one, f"{place}[{number}]")
+    elif isinstance(value, str | bool):
+        pass
+    elif not isinstance(value, int | float) or not math.isfinite(value):
+        yield f"{place} is {value}, which RabbitMQ has no value for; write text, a number, true or false"
+    elif isinstance(value, int) and not -(2**63) <= value < 2**63:
+        yield f"{place} is {value}; RabbitMQ's numbers have 64 bits"
 
 
 def _parts(value: Any, kind: Any, place: str) -> list[tuple[Any, Any, str]] | None:

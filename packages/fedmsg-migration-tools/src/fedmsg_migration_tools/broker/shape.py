@@ -126,7 +126,9 @@ class Expressions(_Shape, frozen=True):
 
 
 class Grants(_Shape, frozen=True):
-    """What a user may do in a virtual host; what is not named is refused. In names, ``*`` stands for any characters.
+    """What a user may do in a virtual host; what is not named is refused.
+
+    In names, ``*`` stands for any characters, and ``{uuid}`` for a UUID in lower case.
 
     ``publish``: exchange → topics. ``bind``: exchange → the topics that its queues may be bound for. ``consume``:
     queues. ``manage``: queues and exchanges of its own, to declare, bind, consume, publish to and delete.
@@ -168,7 +170,11 @@ class Upstream(_Shape, frozen=True):
 
 
 class Vhost(_Shape, frozen=True):
-    """A virtual host, with all that is in it. ``parameters``: component → name → value, as RabbitMQ has them."""
+    """A virtual host, with all that is in it.
+
+    ``parameters``: component → name → value, as RabbitMQ has them; for ``…uri`` there may be ``…uri_env``, the name of
+    an environment variable, or ``…uri_file``, a path.
+    """
 
     description: str = ""
     tags: tuple[str, ...] = ()
