@@ -259,13 +259,19 @@ def readable_python() -> Iterator[list[str]]:
 
 @pytest.fixture(params=["installed", "unpacked"])
 def source(request: pytest.FixtureRequest) -> Iterator[list[str]]:
-    """The RabbitMQ that is used otherwise, and that of a distribution in a folder (this one, as if it were another)."""
+    """The RabbitMQ that is used otherwise, and that of a distribution in a folder (this one, as if it were another).
+
+    The one that is installed, if an ordinary user may not look into $RABBITMQ_ROOT.
+    """
+    root = os.environ.get("RABBITMQ_ROOT", "")
+    if subprocess.run(["test", "-r", f"{root}/usr"], check=False, **as_ordinary_user()).returncode != 0:
+        root = ""
     if request.param == "installed":
-        yield []
+        yield [f"RABBITMQ_ROOT={root}"]
         return
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o755)
-        (Path(folder) / "usr").symlink_to(Path(os.environ.get("RABBITMQ_ROOT", "/")) / "usr")
+        (Path(folder) / "usr").symlink_to(f"{root}/usr")
         yield [f"RABBITMQ_ROOT={folder}"]
 
 
