@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import re
 import tomllib
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,14 +15,13 @@ from hypothesis import strategies as st
 
 from fedmsg_migration_tools.broker import expressions
 from fedmsg_migration_tools.broker.desired import Secret, Secrets, desired, same_password
-from fedmsg_migration_tools.broker.file import check
+from fedmsg_migration_tools.broker.file import check, read
 from fedmsg_migration_tools.broker.passwords import ALGORITHMS, hashed, size_of_hash
 from fedmsg_migration_tools.broker.state import Key, Kind
 from fedmsg_migration_tools.exceptions import ToolsError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from fedmsg_migration_tools.broker.state import State
     from fedora_messaging.private_node import PrivateNode
@@ -191,6 +191,21 @@ def test_uris_of_parameters_and_upstreams(tmp_path: Path) -> None:
     shovel = found[Key(Kind.PARAMETER, "v", "s", ("shovel",))]["value"]
     assert shovel == {"src-uri": "amqp://me:secret@c", "dest-uri": "amqp://", "src-queue": "q"}
     assert "secret" not in repr(found)
+
+
+def test_paths_are_relative_to_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path.parent)
+    folder = Path(tmp_path.name)
+    (tmp_path / "uri").write_text("amqp://there")
+    (tmp_path / "uri").chmod(0o600)
+    (tmp_path / "bus.toml").write_text(
+        "[vhosts.v]\nupstreams.u.uri_file = 'uri'\nparameters.shovel.s.dest-uri_file = 'uri'"
+    )
+    found = desired(read(folder / "bus.toml"), Secrets({}))
+    assert found[Key(Kind.PARAMETER, "v", "u", ("federation-upstream",))] == {
+        "value": {"uri": "amqp://there"}
+    }
+    assert found[Key(Kind.PARAMETER, "v", "s", ("shovel",))] == {"value": {"dest-uri": "amqp://there"}}
 
 
 # hashes

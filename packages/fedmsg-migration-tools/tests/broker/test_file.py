@@ -241,6 +241,16 @@ VHOST = '[users.u]\ncertificate = true\n[vhosts."/v"]\n'
             "stands in upstreams already",
         ),
         (VHOST + "max_queues = 5\nparameters.vhost-limits.limits.max-queues = 5", "leave one"),
+        (
+            VHOST + "parameters.shovel.s.src-uri_env = 5",
+            "shovel.s: src-uri_env is 5; it must be the name of",
+        ),
+        (VHOST + "parameters.shovel.s.src-uri_file = ''", "src-uri_file is ''; it must be a path"),
+        (VHOST + "parameters.shovel.s = { src-uri = 'a', src-uri_env = 'B' }", "src-uri is said twice"),
+        (
+            VHOST + "parameters.shovel.s = { uri_file = 'a', uri_env = 'B' }",
+            "uri is said twice, by uri_env too",
+        ),
         (VHOST + "parameters.operator_policy.p = {}", "said in operator_policies"),
     ],
 )

@@ -10,7 +10,7 @@ import msgspec
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-__all__ = ["QUEUE", "TYPE", "UPSTREAM", "Argument", "fits", "from_keys", "to_keys"]
+__all__ = ["QUEUE", "TYPE", "UPSTREAM", "Argument", "fits", "from_keys", "pointer", "to_keys"]
 
 #: The argument by which a queue gets its type; the file has a key of its own for it.
 TYPE = "x-queue-type"
@@ -67,6 +67,14 @@ UPSTREAM = (
     Argument("trust_user_id", "trust-user-id"),
     Argument("queue_type", "queue-type"),
 )
+
+
+def pointer(key: str) -> tuple[str, str] | None:
+    """For a parameter's key that says where its URI is: RabbitMQ's key, and ``env`` or ``file``."""
+    for kind in ("env", "file"):
+        if key.endswith(f"uri_{kind}"):
+            return key.removesuffix(f"_{kind}"), kind
+    return None
 
 
 def from_keys(struct: Any, table: Sequence[Argument]) -> dict[str, Any]:

@@ -219,13 +219,11 @@ def _resolved(name: str, value: Any, secrets: Secrets) -> Any:
         return value
     result: dict[str, Any] = {}
     for key, one in value.items():
-        ending = next((ending for ending in ("uri_env", "uri_file") if key.endswith(ending)), None)
-        if ending is None:
+        if (found := arguments.pointer(key)) is None:
             result[key] = one
         else:
-            file = Path(one) if ending == "uri_file" else None
-            secret = secrets.read(file, None if file else one, f"parameter {name}")
-            result[key.removesuffix(ending) + "uri"] = _several(secret)
+            file, variable = (Path(one), None) if found[1] == "file" else (None, one)
+            result[found[0]] = _several(secrets.read(file, variable, f"parameter {name}"))
     return result
 
 

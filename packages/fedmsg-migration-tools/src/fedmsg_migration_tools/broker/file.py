@@ -19,7 +19,7 @@ from fedora_messaging.exceptions import ConfigurationException
 from fedora_messaging.settings import fit
 
 from ..exceptions import ToolsError
-from . import rules
+from . import arguments, rules
 from .places import at
 from .shape import Bus
 
@@ -81,7 +81,29 @@ def check(tables: Mapping[str, Any], folder: Path | None = None) -> Bus:
         problems = list(rules.broken(bus))
     if problems:
         raise BadFile(problems)
-    return bus
+    return _placed(bus, folder or Path())
+
+
+def _placed(bus: Bus, folder: Path) -> Bus:
+    """With the paths in parameters relative to the file's folder: these have no type that says so."""
+    vhosts = {
+        name: msgspec.structs.replace(vhost, parameters=_in_folder(vhost.parameters, folder))
+        for name, vhost in bus.vhosts.items()
+    }
+    return msgspec.structs.replace(bus, vhosts=vhosts)
+
+
+def _in_folder(value: Any, folder: Path) -> Any:
+    if not isinstance(value, dict):
+        return value
+    return {
+        key: str(folder / one) if _is_path(key) else _in_folder(one, folder) for key, one in value.items()
+    }
+
+
+def _is_path(key: str) -> bool:
+    found = arguments.pointer(key)
+    return found is not None and found[1] == "file"
 
 
 def _misfits(value: Any, kind: Any, place: str, hook: _Hook) -> Iterator[str]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from . import arguments, expressions, names
 from .passwords import size_of_hash
@@ -285,7 +285,11 @@ def _upstream(upstream: Upstream) -> Iterator[str]:
 
 
 def _parameters(vhost: Vhost) -> Iterator[str]:
-    """What has a table of its own may not be said a second time."""
+    """What has a table of its own may not be said a second time, and so with URIs."""
+    for component, entries in vhost.parameters.items():
+        for name, value in entries.items():
+            if isinstance(value, dict):
+                yield from _at(at(component, name), _pointers(value))
     for name in vhost.parameters.get("federation-upstream", {}):
         if name in vhost.upstreams:
             yield f"the upstream {name!r} stands in upstreams already: leave one"
@@ -295,3 +299,15 @@ def _parameters(vhost: Vhost) -> Iterator[str]:
         vhost.max_connections is None and vhost.max_queues is None
     ):
         yield "vhost-limits are said by max_connections and max_queues already: leave one"
+
+
+def _pointers(value: Mapping[str, Any]) -> Iterator[str]:
+    said = [key for key in value if not arguments.pointer(key)]
+    for key, one in value.items():
+        if (found := arguments.pointer(key)) is None:
+            continue
+        if not isinstance(one, str) or not one:
+            yield f"{key} is {one!r}; it must be {'a path' if found[1] == 'file' else 'the name of a variable'}"
+        if found[0] in said:
+            yield f"{found[0]} is said twice, by {key} too: leave one"
+        said.append(found[0])
