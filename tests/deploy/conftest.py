@@ -23,7 +23,9 @@ HOSTS = ("bus1.example.org", "bus2.example.org", "bus3.example.org")
 class Pki:
     """A certificate authority in a folder, with servers and clients."""
 
-    def __init__(self, folder: Path, hosts: Iterable[str] = HOSTS, clients: Iterable[str] = ("alice", "bob")) -> None:
+    def __init__(
+        self, folder: Path, hosts: Iterable[str] = HOSTS, clients: Iterable[str] = ("alice", "bob")
+    ) -> None:
         self.folder = folder
         self.run("init")
         for host in hosts:
@@ -36,7 +38,9 @@ class Pki:
         return self.folder / "ca.pem"
 
     def run(self, command: str, *arguments: str) -> None:
-        subprocess.run([TOOLS, "pki", command, *arguments, "-C", self.folder], check=True, capture_output=True)
+        subprocess.run(
+            [TOOLS, "pki", command, *arguments, "-C", self.folder], check=True, capture_output=True
+        )
 
     def issue(self, name: str, *options: str) -> None:
         """For somebody who has it for good: of what was revoked the authority gives nothing away."""

@@ -58,13 +58,22 @@ class Machines:
         for host in self.hosts:
             for name in ("etc", "lib", "log"):
                 (self.folder / host / name).mkdir(parents=True)
-        user = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
-        self._network = subprocess.Popen(
-            ["unshare", *user, "--net", "--mount", "--uts", "--pid", "--fork", "--kill-child", "--mount-proc"]
-            + ["sh", HERE / "network.sh", self.folder, self.root, *self.hosts],
-            stdin=subprocess.DEVNULL,
+        command: list[str | Path] = [
+            "unshare",
+            "--net",
+            "--mount",
+            "--uts",
+            "--pid",
+            "--fork",
+            "--kill-child",
+        ]
+        if os.geteuid() != 0:
+            command += ["--user", "--map-root-user"]
+        command += ["--mount-proc", "sh", HERE / "network.sh", self.folder, self.root, *self.hosts]
+        self._network = subprocess.Popen(command, stdin=subprocess.DEVNULL)
+        wait_for(
+            lambda: all((self.folder / host / "pid").exists() for host in self.hosts), "the machines", 30
         )
-        wait_for(lambda: all((self.folder / host / "pid").exists() for host in self.hosts), "the machines", 30)
         return self
 
     def __exit__(
@@ -104,7 +113,8 @@ class Machines:
         write to in its own two folders only.
         """
         log = self.log_file(host).open("ab")
-        sandbox = ["unshare", "--mount", "sh", "-c", 'mount -o remount,ro,bind /; mount -o remount,ro,bind "$0/etc/rabbitmq"; exec "$@"', str(self.root)]
+        closed = 'mount -o remount,ro,bind /; mount -o remount,ro,bind "$0/etc/rabbitmq"; exec "$@"'
+        sandbox = ["unshare", "--mount", "sh", "-c", closed, str(self.root)]
         program = [f"{self._home}/sbin/rabbitmq-server"]
         rights = ["setpriv", "--no-new-privs", "--bounding-set=-all", "--inh-caps=-all"]
         command = self.command(host, [*sandbox, "chroot", str(self.root), *rights, *program])
@@ -146,19 +156,28 @@ class Machines:
     def ctl(self, host: str, *arguments: str, text: str = "") -> str:
         """``rabbitmqctl`` there, with the tools' own configuration; returns what it prints."""
         # Without --quiet: with it, the one of 4.0.5 waits for a terminal when it is to read a password.
-        command = ["chroot", str(self.root), f"{self._home}/sbin/rabbitmqctl", *arguments]
-        done = self.run(host, *command, text=text)
+        done = self.tool(host, "rabbitmqctl", *arguments, text=text)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
+    def tool(self, host: str, name: str, *arguments: str, text: str = "") -> subprocess.CompletedProcess[str]:
+        """One of RabbitMQ's own tools there."""
+        return self.run(host, "chroot", str(self.root), f"{self._home}/sbin/{name}", *arguments, text=text)
+
     def doctor(self, host: str | None, where: str, tls: Path, vhost: str = "/") -> list[str]:
         """What ``fedora-messaging doctor`` finds wrong on that machine, with the certificate in that folder."""
-        names = {"ca_cert": tls.parents[1] / "ca.pem", "certfile": tls / "cert.pem", "keyfile": tls / "key.pem"}
+        names = {
+            "ca_cert": tls.parents[1] / "ca.pem",
+            "certfile": tls / "cert.pem",
+            "keyfile": tls / "key.pem",
+        }
+        url = f"amqps://{where}/{quote(vhost, safe='')}?connection_attempts=1"
         lines = [f'{key} = "{path}"' for key, path in names.items() if path.exists()]
         conf = self.folder / "client.toml"
-        conf.write_text("\n".join([f'amqp_url = "amqps://{where}/{quote(vhost, safe="")}?connection_attempts=1"', "[tls]", *lines]))
-        done = self.run(host, sys.executable, "-m", "fedora_messaging", "--conf", str(conf), "doctor", "--json")
-        return [one["text"] for one in json.loads(done.stdout) if one["status"] == "FAIL"]
+        conf.write_text("\n".join([f'amqp_url = "{url}"', "[tls]", *lines]))
+        command = [sys.executable, "-m", "fedora_messaging", "--conf", str(conf), "doctor", "--json"]
+        checks = json.loads(self.run(host, *command).stdout)
+        return [check["text"] for check in checks if check["status"] == "FAIL"]
 
     def request(self, host: str | None, method: str, url: str, **more: object) -> tuple[int, Any]:
         """An HTTP request from that machine: the status, 0 without an answer, and the body or the reason.

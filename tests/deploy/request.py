@@ -27,11 +27,12 @@ def main() -> None:
     request = urllib.request.Request(asked["url"], body, headers, method=asked["method"])
     try:
         with urllib.request.urlopen(request, context=context, timeout=30) as answer:
-            print(json.dumps([answer.status, answer.read().decode()]))
+            told = [answer.status, answer.read().decode()]
     except urllib.error.HTTPError as error:
-        print(json.dumps([error.code, error.read().decode()]))
+        told = [error.code, error.read().decode()]
     except OSError as error:
-        print(json.dumps([0, str(error)]))
+        told = [0, str(error)]
+    sys.stdout.write(json.dumps(told))
 
 
 main()

@@ -90,7 +90,9 @@ def test_it_speaks_tls_1_2_and_1_3(machine: Machines, pki: Pki, port: int, versi
     assert ("Verify return code: 0 (ok)" in said and "Cipher is (NONE)" not in said) is taken
 
 
-@pytest.mark.parametrize("cipher", ["ECDHE-ECDSA-AES256-SHA384", "AES256-GCM-SHA384", "ECDHE-ECDSA-AES128-SHA"])
+@pytest.mark.parametrize(
+    "cipher", ["ECDHE-ECDSA-AES256-SHA384", "AES256-GCM-SHA384", "ECDHE-ECDSA-AES128-SHA"]
+)
 def test_it_takes_no_weak_cipher(machine: Machines, cipher: str) -> None:
     said = machine.handshake(BUS, "localhost:5671", "-tls1_2", "-cipher", f"{cipher}:@SECLEVEL=0")
     assert "handshake failure" in said or "insufficient security" in said
