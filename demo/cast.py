@@ -125,7 +125,8 @@ class Cast:
         if name == FEDMSG:
             return self._fedmsg.run("-m", "demo.programs.consume_fedmsg")
         if name == LIBRARY:
-            return self._python("-m", "demo.programs.consume_amqp", self._url)
+            command = self._python("-m", "demo.programs.consume_amqp")
+            return Command(command.arguments, {**command.variables, **self._tools})
         return self._python("-m", "demo.programs.consume_outside", *map(self.endpoint, ENDPOINTS))
 
     def zmq_to_amqp(self) -> Command:
@@ -135,7 +136,7 @@ class Cast:
     def amqp_to_zmq(self, lose: float = 0.0) -> Command:
         """The bridge for those who have not moved; to ``lose`` some, one that does wrong with a part of them."""
         if lose:
-            arguments = (str(lose), self.endpoint(BRIDGE), self._url)
+            arguments = (str(lose), self.endpoint(BRIDGE))
             command = self._python("-m", "demo.programs.faulty_bridge", *arguments)
             return Command(command.arguments, {**command.variables, **self._tools})
         return self._bridge("amqp_to_zmq", "--publish-endpoint", self.endpoint(BRIDGE))
@@ -165,12 +166,13 @@ class Cast:
         return Command([sys.executable, *arguments], {"PYTHONPATH": str(ROOT)})
 
     def _bridge(self, name: str, *arguments: str) -> Command:
-        return Command([TOOLS, name, *arguments, "--amqp-url", self._url], self._tools)
+        return Command([TOOLS, name, *arguments], self._tools)
 
     @property
     def _tools(self) -> dict[str, str]:
-        """Where the tools keep their state, and what they are told."""
+        """Where the tools keep their state, and what they are told; others could read a password in arguments."""
         return {
             "STATE_DIRECTORY": str(self._folder / "state"),
+            "FEDMSG_MIGRATION_TOOLS_AMQP_URL": self._url,
             "FEDMSG_MIGRATION_TOOLS_CONFIG": str(self._folder / "tools.toml"),
         }

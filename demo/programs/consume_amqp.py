@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""``consume_amqp URL``: a consumer that has moved. One queue, bound to everything in both exchanges."""
+"""A consumer that has moved: one queue, bound to everything in both exchanges. The broker's URL is in the environment."""
 
 import asyncio
-import sys
+import os
 
 from fedora_messaging import aio
 
@@ -23,7 +23,7 @@ EVERYTHING = [
 async def main() -> None:
     """Write down what arrives."""
     async with (
-        aio.Session(SETTINGS, amqp_url=sys.argv[1]) as session,
+        aio.Session(SETTINGS, amqp_url=os.environ["FEDMSG_MIGRATION_TOOLS_AMQP_URL"]) as session,
         session.deliveries(bindings=EVERYTHING, queues=QUEUE) as deliveries,
     ):
         async for delivery in deliveries:

@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: MIT
 """The bridge from AMQP to ZeroMQ, with a fault now and then: it loses, alters, delays and doubles, and says so.
 
-Arguments: the part of the messages (0 to 1), the endpoint, the broker's URL. Each fault is a line on standard output,
-``KIND ID``, with the verdict that it should get.
+Arguments: the part of the messages (0 to 1), the endpoint; the broker's URL is in the environment. Each fault is a line
+on standard output, ``KIND ID``, with the verdict that it should get.
 """
 
 from __future__ import annotations
 
 import asyncio
 import dataclasses
+import os
 import random
 import sys
 import time
@@ -63,7 +64,8 @@ class FaultyBridge(AmqpToZmq):
 
 def main() -> None:
     """Bridge until SIGTERM."""
-    share, endpoint, url = sys.argv[1:]
+    share, endpoint = sys.argv[1:]
+    url = os.environ["FEDMSG_MIGRATION_TOOLS_AMQP_URL"]
     FaultyBridge.share = float(share)
     settings = config.load(None, {"amqp_to_zmq": {"publish_endpoint": [endpoint]}})
     make = partial(FaultyBridge, settings.amqp_to_zmq, settings.quarantine.queue)

@@ -103,13 +103,14 @@ class Bridge:
         # It dies with us, however we do (prctl(2), PR_SET_PDEATHSIG).
         self._line = [
             *("setpriv", "--pdeathsig", "KILL", "--", *before, str(TOOL), "--conf", str(self.config)),
-            *(command, "--amqp-url", url, *spool, *pages, *options),
+            *(command, *spool, *pages, *options),
         ]
         self._environment = {
             **{name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ},
             "LANG": "C.UTF-8",
             "PYTHONFAULTHANDLER": "1",
             "FEDORA_MESSAGING_CONF": str(library),
+            "FEDMSG_MIGRATION_TOOLS_AMQP_URL": url,
             **(environment or {}),
         }
         self.process: subprocess.Popen[bytes] | None = None

@@ -25,6 +25,12 @@ class Command:
         self.environment["STATE_DIRECTORY"] = str(folder)
 
     def arguments(self, *arguments: object) -> list[str]:
+        """The command line. A URL with a password goes by the environment, as it should."""
+        if "--amqp-url" in arguments:
+            at = arguments.index("--amqp-url")
+            if "@" in str(arguments[at + 1]):
+                self.environment["FEDMSG_MIGRATION_TOOLS_AMQP_URL"] = str(arguments[at + 1])
+                arguments = (*arguments[:at], *arguments[at + 2 :])
         conf = ["--conf", str(self.conf)] if self.conf.exists() else []
         return [str(SCRIPT), *conf, *map(str, arguments)]
 

@@ -34,7 +34,7 @@ Run = Callable[..., Any]
 @pytest.fixture(autouse=True)
 def as_before(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """Commands change what belongs to the process: the configuration, the loggers, the signal handler."""
-    for name in ("FEDMSG_MIGRATION_TOOLS_CONFIG", "FEDMSG_MIGRATION_TOOLS_CONF"):
+    for name in (f"FEDMSG_MIGRATION_TOOLS_{end}" for end in ("CONFIG", "CONF", "AMQP_URL")):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("FEDORA_MESSAGING_CONF", str(tmp_path / "library.toml"))
     monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path))
@@ -92,6 +92,22 @@ def test_options_of_zmq_to_amqp(bridge: Run) -> None:
     assert (settings.exchange, settings.durable, settings.name) == ("x", True, "me")
     assert settings.spool.path == Path("/tmp/s_p")
     assert (settings.monitoring.port, settings.monitoring.address) == (9100, "127.0.0.1")
+
+
+@pytest.mark.parametrize(
+    ("url", "warned"), [("amqp://me:secret@h", True), ("amqp://me@h:5673", False), ("amqp://h:5673/v", False)]
+)
+def test_a_password_on_the_command_line_is_warned_of(bridge: Run, url: str, warned: bool) -> None:
+    result = bridge("amqp_to_zmq", "--amqp-url", url)
+    assert result.seen[0][1] == url
+    assert ("every user of this machine can read the password" in result.stderr) == warned
+    assert "secret" not in result.output
+
+
+def test_a_url_from_the_environment(bridge: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FEDMSG_MIGRATION_TOOLS_AMQP_URL", "amqp://me:secret@h")
+    result = bridge("amqp_to_zmq")
+    assert (result.seen[0][1], result.stderr) == ("amqp://me:secret@h", "")
 
 
 def test_options_of_amqp_to_zmq(bridge: Run) -> None:
