@@ -313,6 +313,7 @@ def test_the_broker_agrees_what_may_be_said_of_a_queue(
         + "queues.q.bindings = [{ exchange = 'amq.headers', topics = ['a*b'], arguments.x-match = 'all' }]",
         VHOST + r"policies.p = { pattern = '(?<x>a)\Q*\E[[:alpha:]]^*\h', definition = { max-length = 1 } }",
         VHOST + r"policies.p = { pattern = '(?s)\A(?>a)\z', definition = { max-length = 1 } }",
+        VHOST + "parameters.own.a_uri_file = { x.uri_file = { y = 1 } }",
         VHOST + "upstreams.x = { uri = 'amqps://host?cacertfile=/etc/ca.crt' }",
     ],
 )

@@ -86,19 +86,20 @@ def check(tables: Mapping[str, Any], folder: Path | None = None) -> Bus:
 
 def _placed(bus: Bus, folder: Path) -> Bus:
     """With the paths in parameters relative to the file's folder: these have no type that says so."""
-    vhosts = {
-        name: msgspec.structs.replace(vhost, parameters=_in_folder(vhost.parameters, folder))
-        for name, vhost in bus.vhosts.items()
-    }
+    vhosts = {}
+    for name, vhost in bus.vhosts.items():
+        parameters = {
+            component: {one: _in_folder(value, folder) for one, value in entries.items()}
+            for component, entries in vhost.parameters.items()
+        }
+        vhosts[name] = msgspec.structs.replace(vhost, parameters=parameters)
     return msgspec.structs.replace(bus, vhosts=vhosts)
 
 
 def _in_folder(value: Any, folder: Path) -> Any:
     if not isinstance(value, dict):
         return value
-    return {
-        key: str(folder / one) if _is_path(key) else _in_folder(one, folder) for key, one in value.items()
-    }
+    return {key: str(folder / one) if _is_path(key) else one for key, one in value.items()}
 
 
 def _is_path(key: str) -> bool:
