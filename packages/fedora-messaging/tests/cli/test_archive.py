@@ -139,7 +139,7 @@ def test_replay_of_what_the_broker_refuses_is_eremoteio(command: Any, bus: Any, 
     command.configure(bus.user("reader", "^$", "^$", ".*"))
     told = command("replay", "--datagrepper-url", url, "x")
     assert told.returncode == errno.EREMOTEIO
-    assert told.stderr.startswith(f"Error: {MESSAGE['topic']}: the broker refuses it")
+    assert told.stderr.startswith(f"Error: {MESSAGE['topic']}: the user 'reader' may not publish")
 
 
 SCRIPT = """
