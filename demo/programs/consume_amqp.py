@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A consumer that has moved: one queue, bound to everything in both exchanges. The broker's URL is in the environment."""
+"""A consumer that has moved: one queue, bound to everything in both exchanges; the environment has the URL."""
 
 import asyncio
 import os
