@@ -114,7 +114,7 @@ class AmqpToZmq:
         ]
         self._consuming = True
         try:
-            queues = {settings.queue: await as_it_is(self._session, settings.queue)}
+            queues = {settings.queue: await as_it_is(self._session, settings.queue, bindings)}
             async with self._session.deliveries(bindings, queues, raw=True) as deliveries:
                 seen = 0
                 async for delivery in deliveries:

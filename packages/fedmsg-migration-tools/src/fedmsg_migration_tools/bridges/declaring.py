@@ -41,17 +41,17 @@ async def declare(session: Session, *, quarantine: str, exchanges: Sequence[str]
         await _bind(session, queues, binding)
 
 
-async def as_it_is(session: Session, queue: str) -> dict[str, Any]:
+async def as_it_is(session: Session, queue: str, bindings: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """The settings with which to consume ``queue``: those of a plain durable one, which is made if there is none; or,
     where it is there with others (a quorum queue, with a single active consumer), what takes it as it is.
 
-    Raises what ``Session.declare`` raises.
+    It is bound as well: a queue that is there is one that gets messages. Raises what ``Session.declare`` raises.
     """
     try:
-        await session.declare(queues={queue: DURABLE})
-    except (BadDeclaration, PermissionException) as error:
-        _log.info("The queue %s is taken as it is, if it is there: %s", queue, error)
-        await session.declare(queues={queue: DURABLE}, passive=True)
+        await session.declare(queues={queue: DURABLE}, bindings=bindings)
+    except (BadDeclaration, PermissionException):
+        await session.declare(queues={queue: DURABLE}, bindings=bindings, passive=True)
+        _log.info("The queue %s is there with settings of its own, and is taken as it is", queue)
         return {**DURABLE, "passive": True}
     return DURABLE
 
