@@ -77,3 +77,16 @@ def test_a_user_with_a_certificate_has_no_password(place: Place) -> None:
         assert "refused the user 'bodhi'" in str(
             place.why(place.settings("bodhi", own="", password=password))
         )
+
+
+def test_without_a_list_nobody_can_tell_who_is_revoked(place: Place) -> None:
+    """Nobody is let in then: who could hide the list could undo it. When it is back, no restart is needed."""
+    (revoked,) = place.folder.glob("*.r0")
+    hidden = revoked.rename(revoked.with_suffix(".hidden"))
+    try:
+        error = place.why(place.settings("bodhi"))
+    finally:
+        hidden.rename(revoked)
+    assert "refused our certificate (" in str(error)
+    assert "check the certificate in tls.certfile (" in str(error)
+    test_who_is_let_in(place)
