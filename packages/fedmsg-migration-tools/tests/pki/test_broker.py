@@ -2,14 +2,19 @@
 """What a real RabbitMQ makes of the CA's certificates and lists, and how renewed ones reach it and its clients."""
 
 import asyncio
+import json
+import os
 import shutil
 import socket
 import ssl
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+import zmq
 from cryptography import x509
 
 from fedmsg_migration_tools.pki.authority import Authority, Wish, chosen, utc_now
@@ -180,3 +185,61 @@ def test_the_broker_reads_its_own_renewed_certificate_and_a_second_ca(bus: Bus) 
             )  # the former CA's client trusts the second's server: ca.pem has both
 
     asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("service", ["zmq_to_amqp", "amqp_to_zmq", "verify_missing"])
+def test_the_services_show_their_renewed_certificate_too(bus: Bus, tmp_path: Path, service: str) -> None:
+    user = service.replace("_", "-")
+    files = bus.add(user, days=30)
+    settings = [f"{key} = {json.dumps(value)}" for key, value in files.items()]
+    url = f"amqps://localhost:{bus.broker.node.ports['amqps']}/"
+    (tmp_path / "library.toml").write_text("\n".join([f'amqp_url = "{url}"', "[tls]", *settings]))
+    (tmp_path / "tools.toml").write_text(
+        f"""
+        [zmq_to_amqp]
+        zmq_endpoints = ["ipc://{tmp_path}/in"]
+        [amqp_to_zmq]
+        publish_endpoint = "ipc://{tmp_path}/out"
+        [verify_missing]
+        zmq_endpoints = ["ipc://{tmp_path}/in"]
+        bridge_endpoints = ["ipc://{tmp_path}/out"]
+        store = "{tmp_path}/store"
+        listen = "127.0.0.1:0"
+        """
+    )
+    environment = {
+        **os.environ,
+        "FEDORA_MESSAGING_CONF": str(tmp_path / "library.toml"),
+        "FEDMSG_MIGRATION_TOOLS_CONFIG": str(tmp_path / "tools.toml"),
+        "STATE_DIRECTORY": str(tmp_path),
+    }
+
+    publisher: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.PUB)
+    publisher.bind(f"ipc://{tmp_path}/in")
+    body = json.dumps(
+        {"topic": "org.example.test", "msg": {}, "i": 1, "timestamp": 1, "msg_id": "1"}
+    ).encode()
+
+    def validity() -> set[str]:
+        publisher.send_multipart(
+            [b"org.example.test", body]
+        )  # a bridge that has nothing to say does not connect
+        return {one["peer_cert_validity"] for one in bus.broker.connections() if one["user"] == user}
+
+    with (tmp_path / "log").open("w") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "fedmsg_migration_tools", service],
+            env=environment,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        asyncio.run(eventually(lambda: len(validity()) == 1))
+        (made,) = bus.ca.renew([user], days=300)
+        bus.broker.break_connections()
+        end = f"{made.ends:%Y-%m-%dT%H:%M:%SZ}"
+        asyncio.run(eventually(lambda: len(validity()) == 1 and end in min(validity())))
+    finally:
+        process.terminate()
+        process.wait(30)
+        publisher.close(linger=0)
