@@ -49,7 +49,7 @@ def old(rabbitmq: PrivateNode) -> Any:
     rabbitmq.delete_vhost("/old é")
 
 
-def test_export_apply_and_no_difference(command: Command, old: PrivateNode) -> None:
+def test_export_to_a_file(command: Command, old: PrivateNode) -> None:
     command.environment[PASSWORD] = old.password
     run = command("broker", "export", *management(old), "--output", "bus.toml")
     assert (run.returncode, run.stdout, run.stderr) == (0, "", "")
@@ -60,16 +60,6 @@ def test_export_apply_and_no_difference(command: Command, old: PrivateNode) -> N
     assert old.password not in text
     assert [one.name for one in command.folder.iterdir()] == ["bus.toml"]
     assert command("broker", "plan", "bus.toml", *management(old)).returncode == 0
-    with PrivateNode(config={"default_pass": old.password}) as new:  # the file has the administrator's, too
-        plan = command("broker", "plan", "bus.toml", *management(new))
-        assert plan.returncode == 2
-        applied = command("broker", "apply", "bus.toml", *management(new))
-        assert applied.returncode == 0, applied.stderr
-        command.environment[PASSWORD] = (
-            old.password
-        )  # which is the administrator's there now, as the file says
-        again = command("broker", "plan", "bus.toml", *management(new))
-        assert (again.returncode, again.stderr) == (0, "")
 
 
 def test_export_to_standard_output(command: Command, old: PrivateNode) -> None:
