@@ -33,7 +33,7 @@ _log = logging.getLogger(__name__)
 
 TICK = 1.0  # seconds
 SUMMARY = 60.0  # seconds
-PAUSE = 5.0  # seconds between two attempts to reach the broker, at most: all that wait for a bridge wait for it
+PAUSE = 5.0  # seconds between two attempts to reach the broker, at most
 
 
 class Bridge(Protocol):
