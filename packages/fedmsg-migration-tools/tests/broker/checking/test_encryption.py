@@ -1,7 +1,12 @@
 # SPDX-License-Identifier: MIT
 """What TLS ports and certificates show, and what that means."""
 
+import contextlib
+import socket
 import ssl
+import threading
+import warnings
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -39,6 +44,7 @@ def test_a_good_port() -> None:
     ("changes", "status", "words"),
     [
         ({"certificate": None, "failure": "refused"}, "fail", "no handshake (refused)"),
+        ({"certificate": None, "failure": "sslv3 alert handshake failure"}, "warn", "without a certificate"),
         ({"versions": ("TLS 1.1", "TLS 1.2")}, "fail", "accepts TLS 1.1, which are broken"),
         ({"untrusted": "self-signed"}, "fail", "does not hold: self-signed"),
         ({"mechanisms": ("PLAIN",)}, "fail", "offers no login by EXTERNAL"),
@@ -91,6 +97,39 @@ def test_listeners_without_tls(listener: tuple[str, str, int], status: str | Non
 )
 def test_the_plain_port(host: str, is_open: bool, status: str) -> None:
     assert encryption.of_plain_port(host, 5672, is_open=is_open).status == status
+
+
+@pytest.fixture
+def old(tmp_path: Path) -> Iterator[int]:
+    """A server that accepts every version of TLS; its port. Its certificate is of ``tmp_path``'s CA."""
+    ca = trustme.CA()
+    ca.cert_pem.write_to_path(tmp_path / "ca.pem")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    ca.issue_cert("localhost").configure_cert(context)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        context.minimum_version = ssl.TLSVersion.TLSv1
+    context.set_ciphers("ALL:@SECLEVEL=0")
+
+    def serve() -> None:
+        with contextlib.suppress(OSError):  # the end of the test closes the socket
+            while True:
+                peer, _ = server.accept()
+                with contextlib.suppress(OSError), context.wrap_socket(peer, server_side=True) as session:
+                    session.recv(1)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=serve, daemon=True).start()
+        yield server.getsockname()[1]
+        server.shutdown(socket.SHUT_RDWR)
+
+
+def test_old_versions_are_seen(old: int, tmp_path: Path) -> None:
+    seen = look("localhost", old, Trust(tmp_path / "ca.pem"))
+    assert seen.versions == ("TLS 1.0", "TLS 1.1", "TLS 1.2", "TLS 1.3")
+    assert (seen.untrusted, seen.mechanisms) == ("", None)
+    assert "accepts TLS 1.0 and TLS 1.1" in wrong(seen)[0][1]
+    assert look("localhost", old, Trust()).untrusted
 
 
 def test_a_port_where_nothing_is(tmp_path: Path) -> None:

@@ -216,6 +216,10 @@ def test_each_fault_alone(changes: dict[str, Any], status: str, check: str, word
     assert [finding for finding in found if finding.status is Status.FAIL and finding not in same] == []
 
 
+def test_a_queue_of_one_connection_is_its_own_business() -> None:
+    assert wrong(facts(queues=[WORK, GRAVE, queue("own", exclusive=True, messages=3, consumers=0)])) == []
+
+
 def test_no_limit_on_3_10() -> None:
     assert wrong(facts(queues=[{**WORK, "arguments": {}}, GRAVE])) == []
 

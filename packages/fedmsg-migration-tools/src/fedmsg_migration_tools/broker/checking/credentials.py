@@ -52,7 +52,9 @@ def login(
     variables = os.environ if environment is None else environment
     if folder is not None and "/" not in name:
         certificate, key = folder / f"{name}.crt", folder / f"{name}.key"
-        if user.certificate and certificate.exists() and key.exists():
+        if (
+            certificate.exists() and key.exists()
+        ):  # also of one with a password: AMQP may take certificates only
             return Login(name, certificate=certificate, key=key)
         if (password := folder / f"{name}.password").exists():
             return Login(name, _line(password))

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["is_loopback", "judge", "of_certificate", "of_listeners", "of_plain_port"]
 
+_WANTS_CERTIFICATE = ("handshake failure", "certificate required")
 OLD = ("TLS 1.0", "TLS 1.1")
 PLAIN = {
     "amqp": "AMQP",
@@ -33,6 +34,10 @@ PLAIN = {
 def judge(seen: Seen, mechanisms: Collection[str], now: datetime, days: int) -> Iterator[Finding]:
     """What one TLS port showed; ``mechanisms`` have to be offered there, certificates to hold for so many days."""
     where = f"{seen.host}:{seen.port}"
+    if seen.certificate is None and any(words in seen.failure for words in _WANTS_CERTIFICATE):
+        text = f"{where}: lets nobody see it without a certificate ({seen.failure})"
+        yield warn("TLS", text, "give a user's certificate by --credentials")
+        return
     if seen.certificate is None:
         yield fail("TLS", f"{where}: no handshake ({seen.failure})", "let the broker listen there with TLS")
         return

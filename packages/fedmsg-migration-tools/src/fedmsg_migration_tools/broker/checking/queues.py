@@ -59,6 +59,8 @@ class _Place:
 def _queue(place: _Place, queue: Row) -> Iterator[Finding]:
     where = f"{queue['name']} in {place.name}"
     yield from _state(where, queue)
+    if queue.get("exclusive"):
+        return  # its one connection's, and gone with it
     waiting = queue.get("messages") or 0
     if waiting and queue.get("consumers") == 0:
         yield warn("queues", f"{where}: {waiting} messages wait and nobody consumes", "start its consumer")
