@@ -209,7 +209,8 @@ class _Maker:
         """What is allowed more at once; what is allowed less when the queues that go have gone."""
         key = change.key
         before, after = (dict((side or {}).get("value", {})) for side in (change.before, change.after))
-        less = {name: max(before[name], after[name]) for name in before.keys() & after.keys()}
+        both = [name for name in sorted(before.keys() & after.keys()) if before[name] >= 0]  # -1: no limit
+        less = {name: max(before[name], after[name]) for name in both}
         if less != before:
             yield self._limit(Phase.LESS_LIMITED, change, less)
         if after != less:
