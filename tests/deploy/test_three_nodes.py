@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -108,6 +109,16 @@ def test_who_is_cut_off_stops_until_it_is_back(three: Machines, pki: Pki) -> Non
     wait_for(lambda: three.doctor(None, f"{HOSTS[0]}:5671", pki.of("alice")) == [], "a login there", 60)
 
 
+def federated(three: Machines, pki: Pki) -> bool:
+    """Whether both exchanges of the public virtual host take from the bus."""
+    links = get(three, pki, HOSTS[0], "federation-links/%2Fpublic_pubsub")
+    assert isinstance(links, list)
+    return sorted(link["exchange"] for link in links if link["status"] == "running") == [
+        "amq.topic",
+        "zmq.topic",
+    ]
+
+
 def test_the_example_is_applied_as_the_page_says(
     three: Machines, pki: Pki, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -134,6 +145,16 @@ def test_the_example_is_applied_as_the_page_says(
     assert broker("plan") == 2
     assert broker("apply") == 0
     assert broker("plan") == 0
+    credentials = tmp_path / "credentials"
+    credentials.mkdir()
+    (credentials / "management-password").write_text("no user's")
+    for name in ("admin", "monitoring", "federation"):
+        pki.issue(name)
+        for kind, suffix in (("cert", "crt"), ("key", "key")):
+            shutil.copy(pki.of(name) / f"{kind}.pem", credentials / f"{name}.{suffix}")
+    options += ["--credentials", str(credentials)]
+    assert broker("check") == 0
+    wait_for(lambda: federated(three, pki), "the public virtual host's copy of the bus", 60)
     pki.issue("zmq-to-amqp")
     for host in HOSTS:
         three.doctor(None, f"{host}:5671", pki.of("zmq-to-amqp"), "/pubsub")
