@@ -17,6 +17,7 @@ from fedora_messaging.aio import Delivery, Session
 from fedora_messaging.config import DEFAULTS
 from fedora_messaging.exceptions import PublishTimeout
 from fedora_messaging.message import Message
+from fedora_messaging.transports import amqp
 
 QUEUE = "tls"
 QUEUES = {QUEUE: {"durable": True, "auto_delete": False, "exclusive": False, "arguments": {}}}
@@ -250,6 +251,24 @@ def test_a_connection_outlives_its_certificate_and_the_log_says_so(
     with caplog.at_level("INFO"):
         asyncio.run(scenario())
     assert caplog.text.count("own.pem ends on") == 1
+
+
+def test_a_connection_that_lasts_looks_at_the_files_each_day(
+    secure: Any, own: Any, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(amqp, "DAY", 0.1)
+
+    async def scenario() -> None:
+        end = datetime.now(UTC) + timedelta(days=1)
+        secure.issue("alice", "soon", not_before=end - timedelta(days=9), not_after=end)
+        async with Session(settings(secure, own("alice"))) as session:
+            await session.publish(numbered(1))
+            await asyncio.sleep(0.3)
+            assert caplog.messages == []
+            own("soon")
+            await eventually(lambda: caplog.text.count("own.pem ends on") == 1)
+
+    asyncio.run(scenario())
 
 
 def session_connections(caplog: pytest.LogCaptureFixture) -> int:
