@@ -26,7 +26,7 @@ demo: bootstrap
 	@$(BIN)/python -m demo
 
 test:
-	@tools/bootstrap chromium node
+	@tools/bootstrap chromium node quadlet
 	$(PYTEST)
 
 test-rabbitmq4:
@@ -39,7 +39,7 @@ check: bootstrap
 	$(BIN)/uv lock --check --quiet
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/shellcheck tools/bootstrap tools/install-packages tools/install-rabbitmq4 .ci/run
+	$(BIN)/shellcheck tools/bootstrap tools/install-packages tools/install-quadlet tools/install-rabbitmq4 .ci/run
 	$(BIN)/mypy
 	$(foreach tests,$(TESTS),MYPYPATH=$(tests) $(BIN)/mypy $(tests) &&) true
 	$(BIN)/lint-imports --no-logo

@@ -390,6 +390,19 @@ def test_without_the_right_one_line_says_how_rabbitmq_4_is_unpacked(machine: Mac
     )
 
 
+def test_quadlet_is_fetched_once_for_those_who_ask_for_it(machine: Machine) -> None:
+    machine.put(
+        "clone/tools/install-quadlet",
+        '''echo "install-quadlet" >>"$CALLS"; folder=$(dirname "$0")/../.cache/quadlet
+        mkdir -p "$folder"; touch "$folder/quadlet"; chmod +x "$folder/quadlet"''',
+    )
+    assert machine.bootstrap().returncode == 0
+    assert "install-quadlet" not in machine.calls
+    assert machine.bootstrap("quadlet").returncode == 0
+    assert machine.bootstrap("quadlet").returncode == 0
+    assert machine.calls.count("install-quadlet") == 1
+
+
 UNPACKING = """
     echo "debootstrap $*" >>"$CALLS"
     for last; do case "$last" in *.part) folder=$last ;; *.fetched) : ;; esac; done
