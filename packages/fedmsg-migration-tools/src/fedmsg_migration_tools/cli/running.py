@@ -33,13 +33,13 @@ _TOOLS = "fedmsg_migration_tools"
 AMQP_URL = "FEDMSG_MIGRATION_TOOLS_AMQP_URL"
 
 
-def _without_password(ctx: click.Context, parameter: click.Parameter, url: str | None) -> str | None:
+def without_password(ctx: click.Context, parameter: click.Parameter, url: str | None) -> str | None:
     """Command lines can be read by every user of the machine: says so, and goes on, since it is too late."""
     given = ctx.get_parameter_source(parameter.name or "") is click.core.ParameterSource.COMMANDLINE
     if given and url and ":" in url.partition("://")[2].rpartition("@")[0]:
         click.echo(
-            f"Warning: every user of this machine can read the password in --amqp-url: put the URL into ${AMQP_URL}, "
-            "or into the configuration",
+            f"Warning: every user of this machine can read the password in {parameter.opts[0]}: put the URL into "
+            f"{f'${parameter.envvar}, or into ' if parameter.envvar else ''}the configuration",
             err=True,
         )
     return url
@@ -49,7 +49,7 @@ amqp_url_option = click.option(
     "--amqp-url",
     metavar="URL",
     envvar=AMQP_URL,
-    callback=_without_password,
+    callback=without_password,
     help="The broker, instead of the one in the configuration of fedora-messaging. A URL with a password belongs into "
     f"${AMQP_URL} or the configuration, where others cannot read it.",
 )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from .running import OTHER, amqp_url_option, given, load, reported
+from .running import OTHER, amqp_url_option, given, load, reported, without_password
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -39,6 +39,7 @@ _CALLED = {"broker": "Broker", "verifier": "Verifier", "bridge": "Bridge"}
 @click.option(
     "--management-url",
     metavar="URL",
+    callback=without_password,
     help="The broker's management API; default: port 15672 of the hosts of amqp_url, and their user.",
 )
 @click.option(
