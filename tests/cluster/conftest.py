@@ -14,7 +14,7 @@ from fedora_messaging.private_node import PrivateCluster
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-_notes = pytest.StashKey[list[str]]()
+_NOTE = "counted on a cluster"
 _HERE = Path(__file__).parent
 
 
@@ -24,22 +24,26 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.cluster)
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    config.stash[_notes] = []
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    if config.stash.get(_notes, []):
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    reports = [report for kind in terminalreporter.stats.values() for report in kind]
+    noted = [
+        line
+        for report in reports
+        if getattr(report, "when", "") == "call"
+        for name, line in report.user_properties
+        if name == _NOTE
+    ]
+    if noted:
         terminalreporter.section("cluster: what was counted")
-        for line in config.stash[_notes]:
-            terminalreporter.write_line(line)
+        for line in noted:
+            terminalreporter.write_line(str(line))
 
 
 @pytest.fixture
 def note(request: pytest.FixtureRequest) -> Callable[[str], None]:
-    """Say something in the summary of the run, also when the test passes."""
-    lines = request.config.stash.setdefault(_notes, [])
-    return lambda line: lines.append(f"{request.node.name}: {line}")
+    """Say something in the summary of the run, also when the test passes, and in whatever process it runs."""
+    noted = request.node.user_properties
+    return lambda line: noted.append((_NOTE, f"{request.node.name}: {line}"))
 
 
 @pytest.fixture(scope="session")
