@@ -329,8 +329,20 @@ def test_a_file_with_a_mistake(site: Site, check: Check, tmp_path: Path) -> None
     assert "consumes" in one_line(check(file=file))
 
 
-def test_a_password_on_the_command_line_is_not_taken(check: Check) -> None:
-    assert "leave user and password away" in one_line(check("--amqp-url", "amqps://a:b@localhost"))
+def test_a_password_on_the_command_line_is_warned_of(check: Check) -> None:
+    done = check("--amqp-url=amqps://a:secretly@localhost")
+    assert "put the URL into $FEDMSG_MIGRATION_TOOLS_AMQP_URL" in done.stderr
+    assert "secretly" not in done.stderr + done.stdout
+
+
+def test_a_file_that_names_no_broker(site: Site, command: Any, check: Check, tmp_path: Path) -> None:
+    file = tmp_path / "bus.toml"
+    lines = site.file.read_text().splitlines(keepends=True)
+    file.write_text("".join(line for line in lines if not line.startswith("amqp_urls")))
+    command.environment["FEDMSG_MIGRATION_TOOLS_AMQP_URL"] = f"amqps://localhost:{site.node.ports['amqps']}"
+    done = check(file=file)
+    assert (failed(done), done.returncode) == ([], 0), done.stdout + done.stderr
+    assert "bodhi in /pubsub: what is granted is allowed" in done.stdout
 
 
 def test_an_empty_password_file(check: Check, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ..running import reported
+from ..running import amqp_url_option, reported
 from .options import BrokerCommand, compared, connect, file_argument, management_options, read
 
 if TYPE_CHECKING:
@@ -33,11 +33,7 @@ _COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
     help="A folder with NAME.crt and NAME.key, or NAME.password, for users of the file. Who has none there is looked "
     "up in the broker's tables instead.",
 )
-@click.option(
-    "--amqp-url",
-    metavar="URL",
-    help="The broker, where the file names none under broker.amqp_urls; its user is of no interest.",
-)
+@amqp_url_option
 @click.option(
     "--days",
     metavar="N",
@@ -67,7 +63,7 @@ def check(
     One line each, with what to do: nodes, alarms, queues, TLS and certificates; and for each user, that what may be
     published, read and bound is accepted, and what may not is refused. Nothing is changed, and no message is
     published: each thing is asked for in a way that does nothing. The exit code is 0 when nothing failed (there may be
-    warnings), else 1.
+    warnings), else 1. The brokers are those of broker.amqp_urls in the file; --amqp-url counts where it names none.
     """
     with reported():
         from ...broker.checking.running import Setting  # noqa: PLC0415
@@ -88,13 +84,8 @@ def check(
 
 def _broker(amqp_url: str | None) -> tuple[str, Path | None]:
     """The URL, and whom to trust, of the library's settings; the file's own go before them."""
-    from fedora_messaging.address import shown  # noqa: PLC0415
     from fedora_messaging.config import conf  # noqa: PLC0415
 
-    from ...exceptions import ToolsError  # noqa: PLC0415
-
-    if amqp_url and shown(amqp_url) != amqp_url.partition("?")[0]:
-        raise ToolsError("A password in a URL is seen by all: leave user and password away from --amqp-url")
     ca = (conf["tls"] or {}).get("ca_cert")
     return amqp_url or str(conf["amqp_url"]), Path(ca) if ca else None
 
