@@ -6,10 +6,15 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -60,6 +65,21 @@ class Pki:
                 shutil.copy(source, tls)
             for source in (self.folder / "crl").iterdir():
                 shutil.copy(source, tls / "crl")
+
+    def revocations(self, until: datetime) -> bytes:
+        """A revocation list of the authority, good until then."""
+        [crl] = (x509.load_pem_x509_crl(path.read_bytes()) for path in (self.folder / "crl").iterdir())
+        ca = x509.load_pem_x509_certificate(self.ca.read_bytes())
+        keys = (
+            load_pem_private_key(path.read_bytes(), None) for path in self.folder.glob("private/*/key.pem")
+        )
+        [key] = (key for key in keys if key.public_key() == ca.public_key())
+        assert isinstance(key, EllipticCurvePrivateKey)
+        builder = x509.CertificateRevocationListBuilder().issuer_name(crl.issuer)
+        builder = builder.last_update(until - timedelta(9)).next_update(until)
+        for extension in crl.extensions:
+            builder = builder.add_extension(extension.value, extension.critical)
+        return builder.sign(key, SHA256()).public_bytes(Encoding.PEM)
 
 
 @pytest.fixture(scope="module")

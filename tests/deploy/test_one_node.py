@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -149,12 +150,17 @@ def test_a_revocation_counts_at_once(machine: Machines, pki: Pki) -> None:
     assert "revoked" in after
 
 
-def test_without_a_revocation_list_nobody_gets_in(machine: Machines, pki: Pki) -> None:
-    for path in (machine.etc(BUS) / "tls" / "crl").iterdir():
-        path.unlink()
+@pytest.mark.parametrize(("days", "in_date"), [(None, False), (-1, False), (1, True)])
+def test_who_gets_in_depends_on_the_revocation_list(
+    machine: Machines, pki: Pki, days: int | None, in_date: bool
+) -> None:
+    [path] = (machine.etc(BUS) / "tls" / "crl").iterdir()
+    path.unlink()
+    if days is not None:
+        path.write_bytes(pki.revocations(datetime.now(UTC) + timedelta(days)))
     problems = machine.doctor(BUS, "localhost:5671", pki.of("alice"))
     pki.bring(machine)
-    assert problems
+    assert (problems == []) is in_date
     assert machine.doctor(BUS, "localhost:5671", pki.of("alice")) == []
 
 
