@@ -309,3 +309,24 @@ def test_what_the_verifier_could_not_see_is_not_called_lost(world: World, verifi
     assert books["lost"] == 0
     assert books["unverifiable"] >= 100
     assert books["matched"] + books["unverifiable"] == 300
+
+
+def test_a_broker_that_cannot_be_used_is_told(amqp_url: str, tmp_path: Path) -> None:
+    wrong = "amqp://localhost:99999/"
+    verifier = Verifier(tmp_path, wrong, ["tcp://127.0.0.1:1"], "tcp://127.0.0.1:1")
+    assert verifier.process.wait(30) == 2
+    assert verifier.log.read_text().endswith(
+        f"Error: Configuration error: The URL {wrong!r} is wrong: Port out of range 0-65535\n"
+    )
+
+    password = amqp_url.replace("@", "x@", 1)
+    verifier = Verifier(tmp_path, password, ["tcp://127.0.0.1:1"], "tcp://127.0.0.1:1")
+    try:
+        end = time.monotonic() + 30
+        while "refused the user" not in verifier.log.read_text() and time.monotonic() < end:
+            time.sleep(0.1)
+        assert verifier.process.poll() is None
+        assert "Cannot listen to the broker" in verifier.log.read_text()
+    finally:
+        verifier.process.kill()
+        verifier.process.wait()

@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, Any
 from fedora_messaging import wire
 from fedora_messaging.backoff import delays
 from fedora_messaging.exceptions import BaseException as LibraryError
-from fedora_messaging.exceptions import ConnectionException
+from fedora_messaging.exceptions import ConfigurationException
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from fedora_messaging.aio import Session
     from fedora_messaging.publication import Publication
@@ -68,15 +68,24 @@ class AmqpWitness:
         self.seeing = False
         blind(time.time(), None)
 
-    async def listen(self) -> None:
-        """Hear until cancelled; waits for the broker as long as that takes."""
+    async def listen(self, prepare: Callable[[], Awaitable[None]]) -> None:
+        """Hear until cancelled; waits for the broker, and for its permission, as long as that takes.
+
+        Arguments:
+            prepare: sees that the exchanges are there.
+
+        Raises ``ConfigurationException``.
+        """
         probing = asyncio.create_task(self._probe(), name="probes")
         pauses = delays()
         try:
             while True:
                 try:
+                    await prepare()
                     await self._hear()
-                except (LibraryError, ConnectionException) as error:
+                except ConfigurationException:
+                    raise  # another attempt would say the same
+                except LibraryError as error:
                     _log.error("Cannot listen to the broker: %s; trying again", error)
                 await asyncio.sleep(next(pauses))
         finally:

@@ -8,7 +8,6 @@ Each part is a module of its own; here they are put together. What verdicts foll
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import time
 from functools import partial
@@ -36,7 +35,7 @@ from .store import Store
 from .zmq_witness import ZmqWitness
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Coroutine, Iterable, Mapping
     from pathlib import Path
 
     from fedora_messaging.aio import Session
@@ -167,10 +166,7 @@ class Verifier:
             settings.amqp_exchange,
             settings.store,
         )
-        async with contextlib.AsyncExitStack() as stack:
-            for coroutine in (self._listen(), self._look_at_all()):
-                stack.push_async_callback(_end, asyncio.create_task(coroutine))
-            await self._judge()
+        await _until_one_ends(self._judge(), self._listen(), self._look_at_all())
 
     async def _show(self) -> None:
         """Serve the page, if it is wanted."""
@@ -185,12 +181,10 @@ class Verifier:
         _log.info("The page is at http://%s/", self._settings.listen)
 
     async def _listen(self) -> None:
-        await declare(
-            self._session,
-            quarantine=self._config.quarantine.queue,
-            exchanges=[self._settings.zmq_exchange, self._settings.amqp_exchange],
+        exchanges = [self._settings.zmq_exchange, self._settings.amqp_exchange]
+        await self._bus.listen(
+            partial(declare, self._session, quarantine=self._config.quarantine.queue, exchanges=exchanges)
         )
-        await self._bus.listen()
 
     async def _judge(self) -> None:
         end = None if self._duration is None else time.monotonic() + self._duration
@@ -361,10 +355,17 @@ class Verifier:
         return {str(kind): totals.get(str(kind), 0) for kind in Kind}
 
 
-async def _end(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await task
+async def _until_one_ends(*coroutines: Coroutine[Any, Any, None]) -> None:
+    """Run them until the first ends, or fails: that is raised, for a service that is deaf in part looks well."""
+    tasks = [asyncio.create_task(one) for one in coroutines]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _secret(path: Path) -> str:
