@@ -30,8 +30,8 @@ test:
 	$(PYTEST)
 
 test-rabbitmq4:
-	@tools/bootstrap chromium rabbitmq4
-	RABBITMQ_ROOT=$(CURDIR)/.cache/rabbitmq4 $(BIN)/python -m pytest -n 2 --dist loadfile --broker with
+	@tools/bootstrap chromium node quadlet rabbitmq4
+	RABBITMQ_ROOT=$(CURDIR)/.cache/rabbitmq4 $(PYTEST) --broker with
 
 test-all: test test-rabbitmq4
 

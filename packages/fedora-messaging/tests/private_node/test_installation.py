@@ -106,10 +106,10 @@ def test_a_given_folder_without_rabbitmq(tmp_path: Path) -> None:
 def test_an_unpacked_distribution_is_called_from_within(tmp_path: Path) -> None:
     debian(tmp_path)
     found = installation.Installation(
-        *(
-            Path(path)
-            for path in ("/usr/lib/rabbitmq/lib/rabbitmq_server-3.10.8", "/erl", "/epmd", "/erl_call")
-        ),
+        Path("/usr/lib/rabbitmq/lib/rabbitmq_server-3.10.8"),
+        Path("/erl"),
+        Path("/epmd"),
+        Path("/erl_call"),
         root=tmp_path,
         entry=("enter", str(tmp_path)),
     )

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
 """With what one can log in here as a user of the file: a folder of certificates and passwords, or the file itself.
 
-In the folder, ``NAME.crt`` and ``NAME.key`` are a certificate, ``NAME.password`` is a password (one line). What the
-file says of a password (``password_file``, ``password_env``) counts as well. Passwords stay in this process.
+In the folder, ``NAME.crt`` and ``NAME.key`` are a certificate, or ``NAME/cert.pem`` and ``NAME/key.pem``, as ``pki``
+calls them below ``issued``; ``NAME.password`` is a password (one line). What the file says of a password
+(``password_file``, ``password_env``) counts as well. Passwords stay in this process.
 """
 
 from __future__ import annotations
@@ -51,11 +52,10 @@ def login(
     """
     variables = os.environ if environment is None else environment
     if folder is not None and "/" not in name:
-        certificate, key = folder / f"{name}.crt", folder / f"{name}.key"
-        if (
-            certificate.exists() and key.exists()
-        ):  # also of one with a password: AMQP may take certificates only
-            return Login(name, certificate=certificate, key=key)
+        for certificate, key in ((f"{name}.crt", f"{name}.key"), (f"{name}/cert.pem", f"{name}/key.pem")):
+            # Also of one with a password: AMQP may take certificates only.
+            if (folder / certificate).exists() and (folder / key).exists():
+                return Login(name, certificate=folder / certificate, key=folder / key)
         if (password := folder / f"{name}.password").exists():
             return Login(name, _line(password))
     if user.password_file is not None and user.password_file.exists():
