@@ -15,9 +15,9 @@ from urllib.parse import quote
 
 from cryptography import x509
 
-from fedmsg_migration_tools.broker.definitions import of_state
-from fedmsg_migration_tools.broker.desired import Secrets, desired
-from fedmsg_migration_tools.broker.file import read
+from fedmsg_migration_tools.broker.bus.definitions import of_state
+from fedmsg_migration_tools.broker.bus.desired import Secrets, desired
+from fedmsg_migration_tools.broker.bus.file import read
 from fedora_messaging import aio
 from fedora_messaging.config import DEFAULTS
 from fedora_messaging.exceptions import BaseException as LibraryError
@@ -29,7 +29,7 @@ from tests.pki import Authority, Credentials, authority
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Iterator
 
-    from fedmsg_migration_tools.broker.shape import Bus
+    from fedmsg_migration_tools.broker.bus.shape import Bus
 
 FILE = Path(__file__).parents[2] / "deploy" / "bus.toml"
 VHOST = "/pubsub"

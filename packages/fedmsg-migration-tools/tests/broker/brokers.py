@@ -6,13 +6,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
-from fedmsg_migration_tools.broker.applying import Result, apply
-from fedmsg_migration_tools.broker.aside import of_bus
-from fedmsg_migration_tools.broker.changes import Plan
-from fedmsg_migration_tools.broker.desired import Secrets, desired
-from fedmsg_migration_tools.broker.file import check
-from fedmsg_migration_tools.broker.live import facts, live
-from fedmsg_migration_tools.broker.plan import plan
+from fedmsg_migration_tools.broker.bus.desired import Secrets, desired
+from fedmsg_migration_tools.broker.bus.file import check
+from fedmsg_migration_tools.broker.changing.applying import Result, apply
+from fedmsg_migration_tools.broker.changing.aside import of_bus
+from fedmsg_migration_tools.broker.changing.changes import Plan
+from fedmsg_migration_tools.broker.changing.live import facts, live
+from fedmsg_migration_tools.broker.changing.plan import plan
 from fedmsg_migration_tools.management.client import Management
 from fedmsg_migration_tools.management.server import Server
 from fedora_messaging.private_node import PrivateNode

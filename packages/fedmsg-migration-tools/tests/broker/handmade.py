@@ -6,8 +6,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
+from fedmsg_migration_tools.broker.changing.live import live
 from fedmsg_migration_tools.broker.expressions import of_bindings, of_names, of_topics
-from fedmsg_migration_tools.broker.live import live
 from fedmsg_migration_tools.management.client import Management
 from fedmsg_migration_tools.management.server import Server
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from fedmsg_migration_tools.broker.changes import Action
+from fedmsg_migration_tools.broker.changing.changes import Action
 from fedora_messaging.private_node import PrivateNode
 
 from .brokers import PLUGINS, compare, definitions, empty, lines, make

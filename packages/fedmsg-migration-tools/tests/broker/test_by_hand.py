@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from fedmsg_migration_tools.broker.writing import exported
+from fedmsg_migration_tools.broker.bus.writing import exported
 from fedora_messaging.private_node import PrivateNode
 
 from . import handmade

@@ -7,10 +7,10 @@ import json
 import tomllib
 from typing import TYPE_CHECKING, Any
 
-from fedmsg_migration_tools.broker.definitions import of_state, to_state, vhost_properties
-from fedmsg_migration_tools.broker.desired import Secrets, desired
-from fedmsg_migration_tools.broker.file import check, read
-from fedmsg_migration_tools.broker.passwords import same_password
+from fedmsg_migration_tools.broker.bus.definitions import of_state, to_state, vhost_properties
+from fedmsg_migration_tools.broker.bus.desired import Secrets, desired
+from fedmsg_migration_tools.broker.bus.file import check, read
+from fedmsg_migration_tools.broker.bus.passwords import same_password
 from fedmsg_migration_tools.broker.state import Key, Kind
 from fedora_messaging.private_node import PrivateNode
 

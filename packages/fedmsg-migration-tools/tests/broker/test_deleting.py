@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pika
 import pytest
 
-from fedmsg_migration_tools.broker.applying import apply
-from fedmsg_migration_tools.broker.changes import Plan
+from fedmsg_migration_tools.broker.changing.applying import apply
+from fedmsg_migration_tools.broker.changing.changes import Plan
 from fedora_messaging.private_node import PrivateNode
 
 from .brokers import PLUGINS, Dying, compare, empty, lines, make

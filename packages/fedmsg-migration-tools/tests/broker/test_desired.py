@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fedmsg_migration_tools.broker import expressions
-from fedmsg_migration_tools.broker.desired import Secret, Secrets, desired, same_password
-from fedmsg_migration_tools.broker.file import check, read
-from fedmsg_migration_tools.broker.passwords import ALGORITHMS, hashed, size_of_hash
+from fedmsg_migration_tools.broker.bus.desired import Secret, Secrets, desired, same_password
+from fedmsg_migration_tools.broker.bus.file import check, read
+from fedmsg_migration_tools.broker.bus.passwords import ALGORITHMS, hashed, size_of_hash
 from fedmsg_migration_tools.broker.state import Key, Kind
 from fedmsg_migration_tools.exceptions import ToolsError
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from fedmsg_migration_tools.broker import names, shape
+from fedmsg_migration_tools.broker import names
+from fedmsg_migration_tools.broker.bus import shape
 from fedmsg_migration_tools.cli.broker import COMMANDS
 
 PAGE = (Path(__file__).parents[4] / "docs" / "reference" / "bus-file.md").read_text(encoding="utf-8")

@@ -16,9 +16,9 @@ import pika
 import pytest
 import zmq
 
-from fedmsg_migration_tools.broker.definitions import of_state
-from fedmsg_migration_tools.broker.desired import Secret, Secrets, desired
-from fedmsg_migration_tools.broker.file import read
+from fedmsg_migration_tools.broker.bus.definitions import of_state
+from fedmsg_migration_tools.broker.bus.desired import Secret, Secrets, desired
+from fedmsg_migration_tools.broker.bus.file import read
 from fedmsg_migration_tools.broker.state import Kind
 from fedora_messaging.private_node import PrivateNode
 

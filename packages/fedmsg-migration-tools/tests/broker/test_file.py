@@ -13,12 +13,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fedmsg_migration_tools.broker import file, shape
-from fedmsg_migration_tools.broker.arguments import QUEUE
-from fedmsg_migration_tools.broker.definitions import of_state
-from fedmsg_migration_tools.broker.desired import Secrets, desired, queue_properties
-from fedmsg_migration_tools.broker.file import BadFile, check
-from fedmsg_migration_tools.broker.loopholes import loopholes
+from fedmsg_migration_tools.broker.bus import file, shape
+from fedmsg_migration_tools.broker.bus.arguments import QUEUE
+from fedmsg_migration_tools.broker.bus.definitions import of_state
+from fedmsg_migration_tools.broker.bus.desired import Secrets, desired, queue_properties
+from fedmsg_migration_tools.broker.bus.file import BadFile, check
+from fedmsg_migration_tools.broker.bus.loopholes import loopholes
 from fedmsg_migration_tools.broker.state import Key, Kind
 from fedora_messaging.exceptions import NodeError
 from fedora_messaging.settings import fit

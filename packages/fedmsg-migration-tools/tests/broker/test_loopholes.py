@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import pika
 import pytest
 
-from fedmsg_migration_tools.broker.definitions import of_state
-from fedmsg_migration_tools.broker.desired import Secrets, desired
-from fedmsg_migration_tools.broker.file import check, read
-from fedmsg_migration_tools.broker.loopholes import loopholes
+from fedmsg_migration_tools.broker.bus.definitions import of_state
+from fedmsg_migration_tools.broker.bus.desired import Secrets, desired
+from fedmsg_migration_tools.broker.bus.file import check, read
+from fedmsg_migration_tools.broker.bus.loopholes import loopholes
 
 from .test_file import EXAMPLE
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from fedmsg_migration_tools.broker.applying import apply
+from fedmsg_migration_tools.broker.changing.applying import apply
 from fedmsg_migration_tools.exceptions import ToolsError
 from fedora_messaging.private_node import PrivateNode
 

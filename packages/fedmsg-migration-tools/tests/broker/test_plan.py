@@ -9,15 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fedmsg_migration_tools.broker.aside import of_bus
-from fedmsg_migration_tools.broker.changes import Action, Plan
-from fedmsg_migration_tools.broker.desired import Secrets, desired
-from fedmsg_migration_tools.broker.facts import Facts, QueueFacts
-from fedmsg_migration_tools.broker.file import check
-from fedmsg_migration_tools.broker.narrowing import both
-from fedmsg_migration_tools.broker.order import Phase, steps
-from fedmsg_migration_tools.broker.passwords import hashed
-from fedmsg_migration_tools.broker.plan import plan
+from fedmsg_migration_tools.broker.bus.desired import Secrets, desired
+from fedmsg_migration_tools.broker.bus.file import check
+from fedmsg_migration_tools.broker.bus.passwords import hashed
+from fedmsg_migration_tools.broker.changing.aside import of_bus
+from fedmsg_migration_tools.broker.changing.changes import Action, Plan
+from fedmsg_migration_tools.broker.changing.facts import Facts, QueueFacts
+from fedmsg_migration_tools.broker.changing.narrowing import both
+from fedmsg_migration_tools.broker.changing.order import Phase, steps
+from fedmsg_migration_tools.broker.changing.plan import plan
 from fedmsg_migration_tools.broker.state import Key, Kind, State
 
 V = "[vhosts.v]\n"

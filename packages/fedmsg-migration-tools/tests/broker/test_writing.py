@@ -12,14 +12,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fedmsg_migration_tools.broker import writing
-from fedmsg_migration_tools.broker.definitions import of_state
-from fedmsg_migration_tools.broker.desired import Secrets, desired
-from fedmsg_migration_tools.broker.file import check, read
-from fedmsg_migration_tools.broker.granting import granted
+from fedmsg_migration_tools.broker.bus import writing
+from fedmsg_migration_tools.broker.bus.definitions import of_state
+from fedmsg_migration_tools.broker.bus.desired import Secrets, desired
+from fedmsg_migration_tools.broker.bus.file import check, read
+from fedmsg_migration_tools.broker.bus.granting import granted
+from fedmsg_migration_tools.broker.bus.writing import exported
 from fedmsg_migration_tools.broker.names import OWN_EXCHANGES
 from fedmsg_migration_tools.broker.state import Key, Kind
-from fedmsg_migration_tools.broker.writing import exported
 from fedora_messaging.private_node import PrivateNode
 
 from . import handmade

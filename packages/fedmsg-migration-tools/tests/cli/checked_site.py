@@ -7,9 +7,9 @@ from urllib.parse import quote
 
 import trustme
 
-from fedmsg_migration_tools.broker.definitions import of_state
-from fedmsg_migration_tools.broker.desired import Secrets, desired
-from fedmsg_migration_tools.broker.file import read
+from fedmsg_migration_tools.broker.bus.definitions import of_state
+from fedmsg_migration_tools.broker.bus.desired import Secrets, desired
+from fedmsg_migration_tools.broker.bus.file import read
 from fedora_messaging.private_node import PrivateNode
 
 VHOST = "/pubsub"

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import pika
 import pytest
 
+from fedmsg_migration_tools.broker.bus.file import check
 from fedmsg_migration_tools.broker.checking import queues
 from fedmsg_migration_tools.broker.checking.facts import Facts
 from fedmsg_migration_tools.broker.checking.findings import Finding, Status
-from fedmsg_migration_tools.broker.file import check
 from fedora_messaging.private_node import NodeError
 
 if TYPE_CHECKING:

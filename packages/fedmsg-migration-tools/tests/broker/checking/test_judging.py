@@ -6,11 +6,11 @@ from typing import Any
 import msgspec
 import pytest
 
+from fedmsg_migration_tools.broker.bus.file import check
+from fedmsg_migration_tools.broker.bus.shape import Bus
 from fedmsg_migration_tools.broker.checking import judging, queues
 from fedmsg_migration_tools.broker.checking.facts import Facts
 from fedmsg_migration_tools.broker.checking.findings import Finding, Status, fail, warn
-from fedmsg_migration_tools.broker.file import check
-from fedmsg_migration_tools.broker.shape import Bus
 
 V = "/pubsub"
 

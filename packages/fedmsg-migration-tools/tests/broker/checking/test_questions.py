@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fedmsg_migration_tools.broker.bus.file import check
+from fedmsg_migration_tools.broker.bus.shape import Bus
 from fedmsg_migration_tools.broker.checking import misses
 from fedmsg_migration_tools.broker.checking.questions import Action, Question, decide, names_match, questions
-from fedmsg_migration_tools.broker.file import check
-from fedmsg_migration_tools.broker.shape import Bus
 from fedora_messaging.topics import matches
 
 VHOST = "/pubsub"

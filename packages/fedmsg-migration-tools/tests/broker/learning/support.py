@@ -7,7 +7,7 @@ import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fedmsg_migration_tools.broker.file import check
+from fedmsg_migration_tools.broker.bus.file import check
 from fedmsg_migration_tools.broker.learning import fragment, publishers, recordings
 from fedmsg_migration_tools.broker.learning.messages import Reader, Sent
 from fedmsg_migration_tools.broker.learning.oldbus import OldBus
@@ -18,8 +18,8 @@ from fedmsg_migration_tools.broker.learning.traffic import Traffic
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from fedmsg_migration_tools.broker.bus.shape import Bus
     from fedmsg_migration_tools.broker.learning.proposing import Proposal
-    from fedmsg_migration_tools.broker.shape import Bus
 
 REAL = Path(__file__).parents[5] / "tests" / "data" / "real-fedmsg-messages.jsonl"
 RULES = Rules("amq.topic")

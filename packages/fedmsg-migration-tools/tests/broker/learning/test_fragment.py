@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fedmsg_migration_tools.broker.bus.shape import User
 from fedmsg_migration_tools.broker.learning import fragment
 from fedmsg_migration_tools.broker.learning.messages import Sent
 from fedmsg_migration_tools.broker.learning.oldbus import OldBus
 from fedmsg_migration_tools.broker.learning.proposing import Rules
 from fedmsg_migration_tools.broker.learning.publishers import Proof, Publisher
 from fedmsg_migration_tools.broker.learning.wording import day
-from fedmsg_migration_tools.broker.shape import User
 
 from .support import NOW, RULES, proposed, real, sent, traffic, understood, written
 

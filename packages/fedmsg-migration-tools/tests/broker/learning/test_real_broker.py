@@ -15,13 +15,13 @@ import pika.exceptions
 import pytest
 
 from fedmsg_migration_tools.broker import expressions
-from fedmsg_migration_tools.broker.desired import desired
+from fedmsg_migration_tools.broker.bus.desired import desired
+from fedmsg_migration_tools.broker.bus.passwords import Secrets
 from fedmsg_migration_tools.broker.learning import publishers, recordings
 from fedmsg_migration_tools.broker.learning.messages import Reader, Sent
 from fedmsg_migration_tools.broker.learning.proposing import Rules
 from fedmsg_migration_tools.broker.learning.publishers import Proof, Publisher
 from fedmsg_migration_tools.broker.learning.verdicts import Judge, Verdict
-from fedmsg_migration_tools.broker.passwords import Secrets
 from fedmsg_migration_tools.broker.state import Kind
 from fedora_messaging.private_node import PrivateNode
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from fedmsg_migration_tools.broker.shape import Bus
+    from fedmsg_migration_tools.broker.bus.shape import Bus
 #: What pika is told, by the verdict.
 CODES = {
     Verdict.NO_USER: 403,

@@ -7,7 +7,7 @@ import json
 import tomllib
 from typing import Any
 
-from fedmsg_migration_tools.broker.file import check
+from fedmsg_migration_tools.broker.bus.file import check
 from fedmsg_migration_tools.broker.learning.messages import Sent
 from fedmsg_migration_tools.broker.learning.proposing import Rules
 from fedmsg_migration_tools.broker.learning.publishers import Proof, Publisher

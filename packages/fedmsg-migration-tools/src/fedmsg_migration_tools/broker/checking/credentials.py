@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from ..shape import User
+    from ..bus.shape import User
 
 __all__ = ["Login", "address", "login"]
 

@@ -15,7 +15,7 @@ from .questions import names_match
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from ..shape import Bus
+    from ..bus.shape import Bus
     from .facts import Facts
 
 __all__ = ["judge", "number"]

@@ -23,7 +23,7 @@ from .rights import Rights, TopicRight
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from ..shape import Bus, Grants, Vhost
+    from ..bus.shape import Bus, Grants, Vhost
 
 __all__ = ["Action", "Question", "decide", "names_match", "questions", "types"]
 

@@ -12,7 +12,7 @@ from .questions import names_match
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from ..shape import Bus
+    from ..bus.shape import Bus
     from .facts import Facts, Row
 
 __all__ = ["judge"]

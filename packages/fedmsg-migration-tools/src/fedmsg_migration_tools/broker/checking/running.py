@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ...management.client import Management
-    from ..shape import Bus
+    from ..bus.shape import Bus
     from .credentials import Login
     from .facts import Facts
 

@@ -16,16 +16,16 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from ...exceptions import ToolsError
-from ..desired import desired
+from ..bus.desired import desired
+from ..bus.passwords import Secrets
 from ..names import DEFAULT_EXCHANGE, OWN_EXCHANGES, matches
-from ..passwords import Secrets
 from ..state import Key, Kind
 from .publishers import prefixes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ..shape import Bus, Vhost
+    from ..bus.shape import Bus, Vhost
     from ..state import Properties
 
 __all__ = ["Judge", "Verdict", "the_vhost"]

@@ -24,8 +24,8 @@ from .plan import coloured
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ...broker.changes import Change, Plan
-    from ...broker.shape import Bus
+    from ...broker.bus.shape import Bus
+    from ...broker.changing.changes import Change, Plan
     from ...management.client import Management
 
 __all__ = ["apply"]
@@ -59,8 +59,8 @@ def apply(
     again, and goes on from there.
     """
     with reported(), whole():
-        from ...broker.applying import apply as apply_plan  # noqa: PLC0415
-        from ...broker.applying import held, named  # noqa: PLC0415
+        from ...broker.changing.applying import apply as apply_plan  # noqa: PLC0415
+        from ...broker.changing.applying import held, named  # noqa: PLC0415
 
         bus = read(file)
         with connect(bus, conf_path, management_url, user, password_file) as management:

@@ -16,9 +16,9 @@ from .options import BrokerCommand, compared, connect, file_argument, management
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from ...broker.bus.shape import Bus
     from ...broker.checking.findings import Finding
     from ...broker.checking.running import Setting
-    from ...broker.shape import Bus
 
 _DAYS = 30
 _COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}

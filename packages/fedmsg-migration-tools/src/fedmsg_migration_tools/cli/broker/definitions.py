@@ -30,8 +30,8 @@ def definitions(file: Path, output: Path | None) -> None:
     passwords, and the URIs of upstreams with their passwords.
     """
     with reported():
-        from ...broker.definitions import of_state  # noqa: PLC0415 - only when the command runs
-        from ...broker.desired import Secrets, desired  # noqa: PLC0415
+        from ...broker.bus.definitions import of_state  # noqa: PLC0415 - only when the command runs
+        from ...broker.bus.desired import Secrets, desired  # noqa: PLC0415
 
         secrets = Secrets()
         state = desired(read(file), secrets)

@@ -36,8 +36,8 @@ def export(
     environment variable is named instead, in the file's first lines.
     """
     with reported():
-        from ...broker.live import live  # noqa: PLC0415 - only when the command runs
-        from ...broker.writing import exported  # noqa: PLC0415
+        from ...broker.bus.writing import exported  # noqa: PLC0415
+        from ...broker.changing.live import live  # noqa: PLC0415 - only when the command runs
 
         with connect(None, conf_path, management_url, user, password_file) as management:
             found = exported(live(management))

@@ -14,8 +14,8 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from ...broker.changes import Plan
-    from ...broker.shape import Bus
+    from ...broker.bus.shape import Bus
+    from ...broker.changing.changes import Plan
     from ...management.client import Management, Server
 
 __all__ = [
@@ -76,9 +76,9 @@ def management_options(command: F) -> F:
 
 def read(file: Path) -> Bus:
     """The operator's file. Raises ``ToolsError``; what else is wrong in it, or doubtful, goes to standard error."""
-    from ...broker.file import BadFile  # noqa: PLC0415 - only when a command runs
-    from ...broker.file import read as read_file  # noqa: PLC0415
-    from ...broker.loopholes import loopholes  # noqa: PLC0415
+    from ...broker.bus.file import BadFile  # noqa: PLC0415 - only when a command runs
+    from ...broker.bus.file import read as read_file  # noqa: PLC0415
+    from ...broker.bus.loopholes import loopholes  # noqa: PLC0415
     from ...exceptions import ToolsError  # noqa: PLC0415
 
     try:
@@ -176,10 +176,10 @@ def whole() -> Iterator[None]:
 
 def compared(bus: Bus, management: Management) -> Plan:
     """What differs between the file and the broker, now. Raises ``ToolsError``."""
-    from ...broker.aside import of_bus  # noqa: PLC0415
-    from ...broker.desired import Secrets, desired  # noqa: PLC0415
-    from ...broker.live import facts, live  # noqa: PLC0415
-    from ...broker.plan import plan  # noqa: PLC0415
+    from ...broker.bus.desired import Secrets, desired  # noqa: PLC0415
+    from ...broker.changing.aside import of_bus  # noqa: PLC0415
+    from ...broker.changing.live import facts, live  # noqa: PLC0415
+    from ...broker.changing.plan import plan  # noqa: PLC0415
 
     secrets = Secrets()
     wanted = desired(bus, secrets)

@@ -23,7 +23,7 @@ from .options import (
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ...broker.changes import Change
+    from ...broker.changing.changes import Change
 
 __all__ = ["coloured", "plan"]
 
@@ -47,7 +47,7 @@ def plan(
     changed. The exit code is 0 when nothing differs, 2 when something does, 1 for errors.
     """
     with reported(), whole():
-        from ...broker.reporting import as_json as to_json  # noqa: PLC0415
+        from ...broker.changing.reporting import as_json as to_json  # noqa: PLC0415
 
         bus = read(file)
         with connect(bus, conf_path, management_url, user, password_file) as management:
@@ -65,7 +65,7 @@ def plan(
 
 def coloured(change: Change) -> str:
     """Its line; click takes the colours away where there is no terminal."""
-    from ...broker.changes import Action  # noqa: PLC0415
+    from ...broker.changing.changes import Action  # noqa: PLC0415
 
     colours = {Action.CREATE: "green", Action.CHANGE: "yellow", Action.DELETE: "red"}
     return click.style(str(change), fg=colours.get(change.action, "magenta"))

@@ -68,7 +68,7 @@ def shadow(
     with reported():
         if not (recording or zmq_endpoint):
             raise click.UsageError("say what to try the file with: --recording or --zmq-endpoint")
-        from ...broker.file import read  # noqa: PLC0415 - only when the command runs
+        from ...broker.bus.file import read  # noqa: PLC0415 - only when the command runs
         from ...broker.learning.shadowing import Shadow  # noqa: PLC0415
         from ...broker.learning.verdicts import Judge, the_vhost  # noqa: PLC0415
         from ...exceptions import ToolsError  # noqa: PLC0415

@@ -6,14 +6,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from . import names
-from .state import Key, Kind
+from .. import names
+from ..state import Key, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from .shape import Bus
-    from .state import Properties, State
+    from ..bus.shape import Bus
+    from ..state import Properties, State
 
 __all__ = ["Aside", "of_bus"]
 

@@ -6,15 +6,15 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from ..state import Key, Kind
 from .changes import Action
-from .state import Key, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from ..state import Properties
     from .changes import Change
     from .facts import Facts
-    from .state import Properties
 
 __all__ = ["refused"]
 

@@ -6,15 +6,15 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ..exceptions import ToolsError
-from ..management.client import ManagementError, Problem
-from .definitions import to_state, vhost_properties
+from ...exceptions import ToolsError
+from ...management.client import ManagementError, Problem
+from ..bus.definitions import to_state, vhost_properties
+from ..state import Key, Kind
 from .facts import Facts, QueueFacts
-from .state import Key, Kind
 
 if TYPE_CHECKING:
-    from ..management.client import Management
-    from .state import State
+    from ...management.client import Management
+    from ..state import State
 
 __all__ = ["Asked", "facts", "live", "queue_facts"]
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from . import expressions, names
+from .. import expressions, names
+from ..state import Kind
 from .desired import permissions
 from .shape import Grants
-from .state import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from .state import Properties
+    from ..state import Properties
 
 __all__ = ["granted"]
 

@@ -6,17 +6,17 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from ..expressions import bindings_of, names_of, topics_of
+from ..state import Key, Kind
 from .changes import Action
-from .expressions import bindings_of, names_of, topics_of
 from .plan import normal
 from .requests import login
-from .state import Key, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
+    from ..state import Properties
     from .changes import Change, Plan
-    from .state import Properties
 
 __all__ = ["SIGNS", "as_json", "line", "subject"]
 

@@ -7,13 +7,13 @@ import re
 import time
 from typing import TYPE_CHECKING, Any
 
-from ..exceptions import ToolsError
-from ..management.client import ManagementError, Problem
+from ...exceptions import ToolsError
+from ...management.client import ManagementError, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from ..management.client import Management
+    from ...management.client import Management
 
 __all__ = ["Persistent", "Refused"]
 

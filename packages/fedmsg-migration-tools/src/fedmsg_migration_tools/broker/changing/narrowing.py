@@ -12,12 +12,12 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from .expressions import NOTHING, longest
+from ..expressions import NOTHING, longest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from .state import Properties
+    from ..state import Properties
 
 __all__ = ["between", "both"]
 

@@ -15,7 +15,7 @@ import os
 import stat
 from typing import TYPE_CHECKING
 
-from ..exceptions import ToolsError
+from ...exceptions import ToolsError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -18,7 +18,7 @@ from fedora_messaging.config import parse
 from fedora_messaging.exceptions import ConfigurationException
 from fedora_messaging.settings import fit
 
-from ..exceptions import ToolsError
+from ...exceptions import ToolsError
 from . import arguments, rules
 from .places import at
 from .shape import Bus

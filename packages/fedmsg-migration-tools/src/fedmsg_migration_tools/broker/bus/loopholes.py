@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from . import expressions
+from .. import expressions
 from .places import at
 from .rules import has_topics
 

@@ -8,7 +8,8 @@ import binascii
 import re
 from typing import TYPE_CHECKING, Any
 
-from . import arguments, expressions, names
+from .. import expressions, names
+from . import arguments
 from .passwords import size_of_hash
 from .places import at
 

@@ -11,17 +11,18 @@ import re
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from . import arguments, names, rules, toml
+from .. import names
+from ..state import Key, Kind
+from . import arguments, rules, toml
 from .desired import LIMITS, UPSTREAMS
 from .granting import granted
 from .passwords import Secret
 from .shape import Queue, Upstream
-from .state import Key, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from .state import Properties, State
+    from ..state import Properties, State
 
 __all__ = ["Exported", "export", "exported"]
 

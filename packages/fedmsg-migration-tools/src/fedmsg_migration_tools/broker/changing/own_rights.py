@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ..state import Key, Kind
 from .requests import body, rows
-from .state import Key, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -10,8 +10,8 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from ..state import Key, Properties, State
     from .facts import Facts
-    from .state import Key, Properties, State
 
 __all__ = ["Action", "Change", "Plan"]
 

@@ -8,17 +8,17 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from ..bus.passwords import same_password
+from ..state import Key, Kind
 from .aside import Aside
 from .changes import Action, Change, Plan
 from .facts import Facts
-from .passwords import same_password
 from .refusing import refused
-from .state import Key, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
-    from .state import Properties, State
+    from ..state import Properties, State
 
 __all__ = ["Action", "Change", "Plan", "normal", "plan"]
 

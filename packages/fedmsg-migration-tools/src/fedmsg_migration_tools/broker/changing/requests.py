@@ -6,12 +6,12 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from .arguments import TYPE
-from .passwords import same_password
-from .state import Key, Kind
+from ..bus.arguments import TYPE
+from ..bus.passwords import same_password
+from ..state import Key, Kind
 
 if TYPE_CHECKING:
-    from .state import Properties, State
+    from ..state import Properties, State
 
 __all__ = ["body", "ends_of", "login", "path", "rows"]
 

@@ -7,18 +7,18 @@ import contextlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ..exceptions import ToolsError
+from ...exceptions import ToolsError
+from ..state import Key, Kind
 from .changes import Action
 from .deleting import Deleting, Held
 from .order import Phase, steps
 from .persisting import Persistent, Refused
 from .requests import body, ends_of, path
-from .state import Key, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-    from ..management.client import Management
+    from ...management.client import Management
     from .changes import Change, Plan
     from .order import Step
 

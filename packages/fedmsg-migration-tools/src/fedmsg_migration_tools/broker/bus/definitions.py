@@ -11,15 +11,15 @@ import json
 import os
 from typing import TYPE_CHECKING, Any
 
+from ..state import Key, Kind
 from .arguments import TYPE
 from .desired import binding_key
 from .passwords import hashed
-from .state import Key, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from .state import Properties, State
+    from ..state import Properties, State
 
 __all__ = ["of_state", "to_state", "vhost_properties"]
 

@@ -10,15 +10,16 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import arguments, expressions, names
+from .. import expressions, names
+from ..state import Key, Kind, Properties
+from . import arguments
 from .passwords import Secret, Secrets, same_password
-from .state import Key, Kind, Properties
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from ..state import State
     from .shape import Binding, Bus, Exchange, Grants, Policy, Queue, Upstream, User, Vhost
-    from .state import State
 
 __all__ = [
     "LIMITS",

@@ -12,16 +12,16 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 
+from ..state import Key, Kind
 from .changes import Action, Change, Plan
 from .narrowing import between
 from .own_rights import ALL_RIGHTS, OwnRights
 from .requests import body, ends_of, login, path
-from .state import Key, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator
 
-    from .state import Properties
+    from ..state import Properties
 
 __all__ = ["Phase", "Step", "steps"]
 

@@ -8,16 +8,16 @@ import time
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from ..exceptions import ToolsError
+from ...exceptions import ToolsError
 from .live import queue_facts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from ..state import Key
     from .changes import Plan
     from .facts import QueueFacts
     from .persisting import Persistent
-    from .state import Key
 
 __all__ = ["Deleting", "Held"]
 
