@@ -91,7 +91,8 @@ class Bus:
 
     def finish(self) -> float:
         """Let each source send before and after, number what was sent, and take out what the verifier does not see."""
-        end = max((event.at for event in self.events), default=0.0)
+        # After blind times too: who never hears anything again cannot know that it missed something.
+        end = max([event.at for event in self.events] + [one.end for one in self.blind], default=0.0)
         for leg in Leg:
             for carrier in ("bridge", "other"):
                 for at in (-4 * WINDOW, end + 2 * WINDOW):
@@ -365,7 +366,7 @@ def play(
             check(reconciler)
             turn += TURN
         _show(reconciler, event, clock)
-    while turn < end + 5 * WINDOW:
+    while turn < end + 5 * WINDOW or told:  # a blind time counts only once it was told
         _turn(reconciler, turn, told, verdicts, clock)
         check(reconciler)
         turn += TURN
