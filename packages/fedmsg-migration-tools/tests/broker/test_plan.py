@@ -19,6 +19,7 @@ from fedmsg_migration_tools.broker.changing.narrowing import both
 from fedmsg_migration_tools.broker.changing.order import Phase, steps
 from fedmsg_migration_tools.broker.changing.plan import plan
 from fedmsg_migration_tools.broker.state import Key, Kind, State
+from fedmsg_migration_tools.exceptions import ToolsError
 
 V = "[vhosts.v]\n"
 
@@ -84,6 +85,17 @@ def test_a_default_type_of_queues_needs_a_rabbitmq_that_has_it(
     [change] = found.changes
     assert change.action is action
     assert ("needs RabbitMQ 3.11, this is 3.10.8" in str(change)) == (action is Action.IMPOSSIBLE)
+
+
+def test_a_limit_that_would_lose_messages_on_this_rabbitmq_is_refused() -> None:
+    quorum = V + 'queues.q = { type = "quorum", delivery_limit = -1 }'
+    for version in ((3, 10, 8), (3, 13, 7)):
+        with pytest.raises(
+            ToolsError, match=r"Queue q in v: RabbitMQ 3\.1\d\.\d takes delivery_limit -1 for 0"
+        ):
+            compared(V, quorum, Facts(version=version))
+    for version in ((4, 0, 5), ()):
+        assert len(compared(V, quorum, Facts(version=version)).changes) == 1
 
 
 def test_the_last_administrator_stays_when_another_directory_knows_who_applies() -> None:

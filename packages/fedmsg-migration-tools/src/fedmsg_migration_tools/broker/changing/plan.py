@@ -13,7 +13,7 @@ from ..state import Key, Kind
 from .aside import Aside
 from .changes import Action, Change, Plan
 from .facts import Facts
-from .refusing import refused
+from .refusing import bearable, refused
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -46,8 +46,11 @@ def plan(desired: State, live: State, leave: Aside | None = None, facts: Facts |
         live: what is there.
         leave: what of it is not the file's business.
         facts: who asks, and what is in the queues.
+
+    Raises ``ToolsError`` for what would lose messages on this RabbitMQ.
     """
     aside, facts = leave or Aside(), facts or Facts()
+    bearable(desired, facts)
     wanted, there = _merged(desired), _merged(live)
     ours = {key: there[key] for key in there if key in wanted or not aside.covers(key, live)}
     found = [_compared(key, ours.get(key), wanted.get(key)) for key in {**wanted, **ours}]

@@ -6,21 +6,36 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from ...exceptions import ToolsError
 from ..state import Key, Kind
 from .changes import Action
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from ..state import Properties
+    from ..state import Properties, State
     from .changes import Change
     from .facts import Facts
 
-__all__ = ["refused"]
+__all__ = ["bearable", "refused"]
 
 _ADMINISTRATOR = "administrator"
 #: The first RabbitMQ whose virtual hosts have a default type of queues.
 _DEFAULT_TYPES = (3, 11)
+#: The first that knows -1 as no limit of deliveries; older ones take it for 0 (seen on 3.10.8).
+_UNLIMITED = (4,)
+
+
+def bearable(desired: State, facts: Facts) -> None:
+    """See that this RabbitMQ loses no message by what it is asked for. Raises ``ToolsError``."""
+    for key, properties in desired.items():
+        limit = (properties.get("arguments") or {}).get("x-delivery-limit")
+        if isinstance(limit, int) and limit < 0 and facts.version and facts.version < _UNLIMITED:
+            version = ".".join(map(str, facts.version))
+            raise ToolsError(
+                f"Queue {key.name} in {key.vhost}: RabbitMQ {version} takes delivery_limit {limit} for 0, and drops a "
+                "message that comes back once: leave it out, there is no limit then. Nothing was changed"
+            )
 
 
 def refused(
