@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Tests that hurt real brokers. All are marked ``faults``; what they counted is printed at the end of the run."""
+"""Tests that hurt real brokers. All are marked ``faults``."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ import pytest
 from fedora_messaging.private_node import PrivateNode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
-_notes = pytest.StashKey[list[str]]()
 _HERE = Path(__file__).parent
 
 # 3 s for a callback, looked at each second; messages of 100 kB at most: what no test should have to wait for
@@ -26,24 +25,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if _HERE in item.path.parents:
             item.add_marker(pytest.mark.faults)
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    config.stash[_notes] = []
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    if config.stash.get(_notes, []):
-        terminalreporter.section("faults: what was counted")
-        for line in config.stash[_notes]:
-            terminalreporter.write_line(line)
-
-
-@pytest.fixture
-def note(request: pytest.FixtureRequest) -> Callable[[str], None]:
-    """Say something in the summary of the run, also when the test passes."""
-    lines = request.config.stash.setdefault(_notes, [])
-    return lambda line: lines.append(f"{request.node.name}: {line}")
 
 
 @pytest.fixture(scope="session")
