@@ -11,7 +11,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from fedora_messaging.address import addresses, shown
+from fedora_messaging.address import addresses
 
 from ...exceptions import ToolsError
 from . import answers, credentials, encryption, facts, handshakes, judging, queues
@@ -80,8 +80,8 @@ def _url(bus: Bus, setting: Setting) -> str:
     for url in urls:
         if handshakes.is_open(*_place(url)):
             return url
-    where = ", ".join(shown(url) for url in urls)
-    raise ToolsError(f"No broker listens at {where}: check broker.amqp_urls, and whether it runs")
+    where = ", ".join(f"{host}:{port}" for host, port in map(_place, urls))
+    raise ToolsError(f"No broker listens at {where}: name it by broker.amqp_urls or --amqp-url, or start it")
 
 
 def _urls(bus: Bus, setting: Setting) -> list[str]:
