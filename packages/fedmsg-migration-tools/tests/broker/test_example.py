@@ -184,3 +184,31 @@ def test_bridges_and_verifier_live_with_it(bus: PrivateNode, tmp_path: Path) -> 
         assert "ACCESS_REFUSED" not in logged(user)
         assert "ERROR" not in logged(user)
     assert " lost 0" in logged("verifier")
+
+
+@pytest.mark.parametrize("queue", ["amqp_to_zmq", "bodhi", "zmq.quarantine"])
+def test_what_comes_back_again_and_again_is_not_lost(bus: PrivateNode, queue: str) -> None:
+    """RabbitMQ 4 takes a message off a quorum queue at the 21st return; 3.10 has no such limit."""
+    dead = -1
+    with channel(bus, "admin") as inside:
+        inside.queue_purge(queue)
+        before = waiting(bus, "dead.letters")
+        inside.basic_publish("", queue, b"poison", pika.BasicProperties(delivery_mode=2))
+
+        inside.basic_qos(prefetch_count=1)
+        for times, (method, _, _) in enumerate(inside.consume(queue, inactivity_timeout=2)):
+            if method is not None:
+                inside.basic_reject(method.delivery_tag, requeue=True)
+            if method is None or times == 25:
+                break
+        inside.cancel()
+
+        def somewhere() -> bool:
+            nonlocal dead
+            dead = waiting(bus, "dead.letters") - before
+            return dead + waiting(bus, queue) == 1
+
+        until(somewhere)
+        version = bus.management("GET", "/api/overview")["rabbitmq_version"]
+        assert dead == (int(version.partition(".")[0]) >= 4)
+        inside.queue_purge(queue)
