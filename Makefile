@@ -26,11 +26,11 @@ demo: bootstrap
 	@$(BIN)/python -m demo
 
 test:
-	@tools/bootstrap chromium node quadlet
+	@tools/bootstrap chromium node quadlet network
 	$(PYTEST)
 
 test-rabbitmq4:
-	@tools/bootstrap chromium node quadlet rabbitmq4
+	@tools/bootstrap chromium node quadlet network rabbitmq4
 	RABBITMQ_ROOT=$(CURDIR)/.cache/rabbitmq4 $(PYTEST) --broker with
 
 test-all: test test-rabbitmq4

@@ -6,6 +6,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+import warnings
 from typing import TYPE_CHECKING, Any
 
 from .. import expressions, names
@@ -266,7 +267,8 @@ def _policy(policy: Policy) -> Iterator[str]:
 def _no_expression(text: str) -> Iterator[str]:
     """Why it does not compile; what only PCRE knows is let through, for the broker to judge."""
     try:
-        re.compile(expressions.for_python(text))
+        with warnings.catch_warnings(action="ignore"):  # of what Python may read in another way one day
+            re.compile(expressions.for_python(text))
     except re.error as exc:
         taken_by_pcre = ("multiple repeat", "global flags not at the start", "bad escape \\")
         if not _ONLY_PCRE.search(text) and not exc.msg.startswith(taken_by_pcre):
