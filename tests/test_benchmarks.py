@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from benchmarks import course, frames, measure, meter, payload, plot, plot_bridges, processes, report
+from benchmarks import course, frames, measure, meter, payload, plot, plot_bridges, processes, report, scaling
 from benchmarks.__main__ import arguments, scenarios
 from benchmarks.limit import ConfirmCount
 from benchmarks.plan import FIGURES, SCENARIOS
@@ -31,6 +31,8 @@ from tests.pki import Pki
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from fedora_messaging.private_node import PrivateNode
 
 A_MESSAGE = frames.publish(
     payload.EXCHANGE,
@@ -432,3 +434,11 @@ def test_probes_have_no_messages() -> None:
         probe for scenario in SCENARIOS for probe in scenario.contestants.values() if isinstance(probe, Probe)
     }
     assert probed == set(Probe)
+
+
+def test_a_shape_of_queues_is_measured(rabbitmq: PrivateNode) -> None:
+    found = scaling.measure(scaling.Stage((rabbitmq,)), scaling.SHAPES[1], 800, 1)
+    assert found["shape"]["queues"] == 8
+    assert found["publish"]["a_second"] > 0
+    assert found["consume"]["a_second"] > 0
+    assert not [one for one in rabbitmq.management("GET", "/api/queues/%2F") if "scaling" in one["name"]]
