@@ -85,6 +85,17 @@ def test_who_cannot_be_tried_is_looked_up(check: Check) -> None:
     assert "looked up in the broker's tables: bodhi, reader, stranger" in done.stdout
 
 
+def test_grants_that_rabbitmq_does_not_keep_are_found(site: Site, check: Check, tmp_path: Path) -> None:
+    (file := tmp_path / "bus.toml").write_text(
+        site.file.read_text().replace("users.bodhi]", 'users.bodhi]\nmanage = ["bodhi-*"]')
+    )
+    done = check(file=file, credentials=None)
+    assert "warn  file         vhosts.'/pubsub'.users.bodhi: who may declare a queue" in done.stdout.replace(
+        '"', "'"
+    )
+    assert done.stderr == ""
+
+
 def test_as_json(check: Check) -> None:
     done = check("--json")
     told = json.loads(done.stdout)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ..running import amqp_url_option, reported
-from .options import BrokerCommand, compared, connect, file_argument, management_options, read
+from .options import BrokerCommand, compared, connect, file_argument, management_options, sound
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -68,7 +68,7 @@ def check(
     with reported():
         from ...broker.checking.running import Setting  # noqa: PLC0415
 
-        bus = read(file)
+        bus = sound(file)
         with connect(bus, conf_path, management_url, user, password_file) as management:
             url, ca = _broker(amqp_url)
             setting = Setting(management, url, ca, credentials, days)
@@ -91,6 +91,7 @@ def _broker(amqp_url: str | None) -> tuple[str, Path | None]:
 
 
 async def _all(bus: Bus, setting: Setting) -> AsyncIterator[Finding]:
+    from ...broker.bus.loopholes import loopholes  # noqa: PLC0415
     from ...broker.checking.findings import fail, ok, warn  # noqa: PLC0415
     from ...broker.checking.running import check  # noqa: PLC0415
     from ...exceptions import ToolsError  # noqa: PLC0415
@@ -109,6 +110,8 @@ async def _all(bus: Bus, setting: Setting) -> AsyncIterator[Finding]:
             )
         else:
             yield ok("file", "the broker does not differ from it")
+    for line in loopholes(bus):
+        yield warn("file", line)
     async for finding in check(bus, setting):
         yield finding
 

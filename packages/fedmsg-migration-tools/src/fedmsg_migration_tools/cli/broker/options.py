@@ -76,20 +76,26 @@ def management_options(command: F) -> F:
 
 def read(file: Path) -> Bus:
     """The operator's file. Raises ``ToolsError``; what else is wrong in it, or doubtful, goes to standard error."""
+    from ...broker.bus.loopholes import loopholes  # noqa: PLC0415 - only when a command runs
+
+    bus = sound(file)
+    for line in loopholes(bus):
+        click.echo(f"Warning: {line}", err=True)
+    return bus
+
+
+def sound(file: Path) -> Bus:
+    """The operator's file, without a word of what is doubtful in it. Raises ``ToolsError``."""
     from ...broker.bus.file import BadFile  # noqa: PLC0415 - only when a command runs
     from ...broker.bus.file import read as read_file  # noqa: PLC0415
-    from ...broker.bus.loopholes import loopholes  # noqa: PLC0415
     from ...exceptions import ToolsError  # noqa: PLC0415
 
     try:
-        bus = read_file(file)
+        return read_file(file)
     except BadFile as error:
         for line in error.problems[:-1]:
             click.echo(f"Error: {line}", err=True)
         raise ToolsError(error.problems[-1]) from error
-    for line in loopholes(bus):
-        click.echo(f"Warning: {line}", err=True)
-    return bus
 
 
 def connect(
