@@ -4,6 +4,8 @@ MAKEFLAGS += --no-print-directory
 BIN := .venv/bin
 # A file of tests is one process's business: its tests share a broker.
 PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+# What failed beside others on a busy machine is told, and has to pass alone.
+AGAIN := { echo 'Again, alone:'; $(BIN)/python -m pytest --last-failed --last-failed-no-failures none; }
 # Each package's tests are a world of their own: two of them may have files of one name.
 TESTS := $(sort $(dir $(wildcard packages/*/tests/*.py)))
 
@@ -27,11 +29,11 @@ demo: bootstrap
 
 test:
 	@tools/bootstrap chromium node quadlet network
-	$(PYTEST)
+	$(PYTEST) || $(AGAIN)
 
 test-rabbitmq4:
 	@tools/bootstrap chromium node quadlet network rabbitmq4
-	RABBITMQ_ROOT=$(CURDIR)/.cache/rabbitmq4 $(PYTEST) --broker with
+	export RABBITMQ_ROOT=$(CURDIR)/.cache/rabbitmq4; $(PYTEST) --broker with || $(AGAIN)
 
 test-all: test test-rabbitmq4
 

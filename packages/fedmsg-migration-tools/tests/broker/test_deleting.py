@@ -201,8 +201,11 @@ def test_an_exchange_from_which_an_application_has_bound_stays_until_it_is_named
         assert [why for _, why in result.left] == ["1 binding leads from it"]
 
     assert make(node, bound + 'type = "direct"\n', allow_delete=["e"]).left == []
-    connection.channel().basic_publish("e", "a", b"x")
-    assert connection.channel().queue_declare("own", passive=True).method.message_count == 1, "bound again"
+    confirming = connection.channel()
+    confirming.confirm_delivery()
+    confirming.basic_publish(
+        "e", "a", b"x", mandatory=True
+    )  # returned, which is an error, if it is not bound again
     connection.close()
 
 
