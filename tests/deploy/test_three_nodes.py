@@ -113,7 +113,7 @@ def test_who_is_cut_off_stops_until_it_is_back(three: Machines, pki: Pki) -> Non
     def whole() -> bool:
         nodes = get(three, pki, HOSTS[1], "nodes")
         assert isinstance(nodes, list)
-        return all(node["running"] and not node["partitions"] for node in nodes)
+        return all(node["running"] and node.get("partitions") == [] for node in nodes)
 
     wait_for(whole, "one cluster", 60)
 
