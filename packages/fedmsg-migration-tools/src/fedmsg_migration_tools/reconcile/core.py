@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Observations with times in, verdicts out: the verification, but for its sockets and its memory on disk. Pure.
 
-The common case, a message that is seen at one end and then at the other, is decided here; what is out of the ordinary
-is found by the chain of units with one key, and what is due is :mod:`.judge`'s.
+Here is what comes and the time that goes by. What a sighting meets is :mod:`.meetings`', and what follows when a unit's
+time is over is :mod:`.judge`'s.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from .blindness import Blindness
 from .clock import Clock
 from .counters import Counters
 from .judge import Judge
-from .ledger import OPEN, Ledger, Review
+from .ledger import Ledger, Review
+from .meetings import Meetings, Sighting
 from .model import Books, Kind, Leg, Verdict, Witness
-from .names import OTHERS
 from .units import AWAITING, CALLED, GIVEN_UP, SETTLED, State
 from .window import BOUNDS, Delays, Window
 
@@ -25,8 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Reconciler"]
 
-_SENT, _AHEAD, _MATCHED = State.SENT << 1, State.AHEAD << 1, State.MATCHED << 1
-_CHAIN = 32  # units with one key, at most: what has the same id for ever must not cost more and more
+_SENT, _AHEAD = State.SENT << 1, State.AHEAD << 1
 _DIGEST, _NUMBER = 2**64 - 1, 2**62
 _VERDICT = 4  # steps that a judgement counts for
 
@@ -65,12 +64,10 @@ class Reconciler:
         self._measured = self._ledger.measured
         self._books = self._ledger.books
         self._carriers = self._ledger.carriers
-        self._applications, self._sources = self._ledger.applications.numbers, self._ledger.sources.numbers
         self._blindness = tuple(Blindness() for _ in Witness)
         self._counters = (Counters(keep=True), None, None, Counters(keep=False))
         self._judge = Judge(self._ledger, self._blindness, self._counters[0], slack)
         self._slack = slack
-        self._most = most
         self._remember = 2 * rule.upper if remember is None else remember
         self._bounds = {SETTLED: max(most // 2, 1), CALLED: max(most // 8, 1), GIVEN_UP: max(most // 8, 1)}
         self._kept = {
@@ -78,6 +75,7 @@ class Reconciler:
             CALLED: max(self._remember, 3600.0),
             GIVEN_UP: max(self._remember, 3600.0),
         }
+        self._meetings = Meetings(self._ledger, self._judge, most, self._bounds[SETTLED])
         self._adapted = self._swept = -inf
 
     @property
@@ -168,18 +166,18 @@ class Reconciler:
         slot = units.shards[hash(key) >> 40 & 255].get(key)
         known = False
         if slot is None:
-            self._first(leg, key, digest & _DIGEST, now, application, source, number, bit)
+            self._meetings.first(leg, key, digest & _DIGEST, now, application, source, number, bit)
         elif (
             units.state[slot] == (_SENT if bit else _AHEAD) + leg
             and units.digest[slot] == digest
             and not units.more[slot]
         ):
-            self._pair(slot, leg, now, bit)
+            self._meetings.pair(slot, leg, now, bit)
             if not bit:
                 units.source[slot] = self._ledger.sources.number(source)
         else:
-            again = self._arrived if bit else self._sent
-            known = again(leg, key, digest & _DIGEST, now, application, source, number, bit)
+            sighting = Sighting(leg, key, digest & _DIGEST, now, application, source, number, bit)
+            known = self._meetings.arrived(sighting) if bit else self._meetings.sent(sighting)
         if number >= 0 and (counters := self._counters[witness]) is not None:
             name = source or carrier
             count = counters.counts.get(name)
@@ -214,19 +212,7 @@ class Reconciler:
     def quarantined(self, leg: Leg, key: bytes, reason: str, at: float) -> None:
         """A bridge set the message aside. Each message in the queue is to be told once."""
         now = self._clock.tell(at) if at >= self._clock.shown(self._clock.now) else self._clock.now
-        ledger, units = self._ledger, self._units
-        chain = units.chain(key)
-        kin = [slot for slot in chain if units.state[slot] & 1 == leg]
-        for states in ({State.SENT}, {State.LOST, State.UNVERIFIABLE}):
-            for slot in kin:
-                if ledger.state(slot) in states:
-                    ledger.quarantine(slot, State.QUARANTINED, reason)
-                    return
-        if len(chain) >= _CHAIN:
-            self._shorten(chain)
-        slot = units.add(key, State.SET_ASIDE << 1 | leg, 0, now, 0, 0, -1, 0)
-        ledger.reasons[slot] = reason
-        self._make_room()
+        self._meetings.set_aside(leg, key, reason, now)
 
     def blind(
         self, witness: Witness, begin: float, end: float | None, source: str = "", why: str = ""
@@ -282,181 +268,6 @@ class Reconciler:
                 self._judge.give_up(slot, why)
                 limit -= _VERDICT
         return self.take()
-
-    # The first of its key, and the common second.
-
-    def _first(
-        self,
-        leg: int,
-        key: bytes,
-        digest: int,
-        now: float,
-        application: str,
-        source: str,
-        number: int,
-        bit: int,
-    ) -> None:
-        if len(key) != 16:
-            raise ValueError(f"a key has 16 bytes, and this one {len(key)}")
-        books, sizes = self._books[leg], self._units.sizes
-        self._units.add(
-            key,
-            (_AHEAD if bit else _SENT) + leg,
-            digest,
-            now,
-            self._applications.get(application) or self._ledger.applications.number(application),
-            self._sources.get(source) or self._ledger.sources.number(source),
-            number,
-            bit,
-        )
-        if bit:
-            books.ahead += 1
-        else:
-            books.received += 1
-            books.in_flight += 1
-        if sizes[0] + sizes[1] + sizes[AWAITING] > self._most:
-            self._make_room()
-
-    def _pair(self, slot: int, leg: int, now: float, bit: int) -> None:
-        units, books = self._units, self._books[leg]
-        self._measured[leg].add(now - units.at[slot], units.application[slot])
-        units.state[slot] = _MATCHED + leg
-        units.move(slot, leg, SETTLED, now)
-        books.matched += 1
-        if bit:
-            units.carriers[slot] = bit
-            books.in_flight -= 1
-        else:
-            books.received += 1
-            books.ahead -= 1
-        if units.sizes[SETTLED] > self._bounds[SETTLED]:
-            self._ledger.forget(units.after[SETTLED])
-
-    # Where units with the key are known.
-
-    def _sent(
-        self,
-        leg: int,
-        key: bytes,
-        digest: int,
-        now: float,
-        application: str,
-        source: str,
-        number: int,
-        _: int,
-    ) -> bool:
-        """At the origin; returns whether the same message was seen there before."""
-        ledger, units = self._ledger, self._units
-        chain = units.chain(key)
-        kin = [(ledger.state(slot), slot) for slot in chain if units.state[slot] & 1 == leg]
-        same = [(state, slot) for state, slot in kin if units.digest[slot] == digest]
-        known = any(state in _AT_ORIGIN for state, _ in same)
-        if slot := _find(same, State.AHEAD):
-            self._departed(slot, source)
-        elif slot := _find(same, State.UNSEEN):
-            ledger.late(slot, 0, origin="seen late")
-        elif slot := _find(kin, State.SET_ASIDE):
-            units.digest[slot] = digest
-            units.application[slot] = ledger.applications.number(application)
-            ledger.quarantine(slot, State.QUARANTINED, ledger.reasons.pop(slot, ""))
-        elif slot := _find(kin, State.QUARANTINED_UNSEEN):
-            units.digest[slot] = digest
-            ledger.place(slot, State.QUARANTINED)
-        else:
-            self._another(chain, bool(kin), leg, key, digest, now, application, source, number, 0)
-        return known
-
-    def _arrived(
-        self,
-        leg: int,
-        key: bytes,
-        digest: int,
-        now: float,
-        application: str,
-        source: str,
-        number: int,
-        bit: int,
-    ) -> bool:
-        """At the far end; returns whether the same message was seen there before."""
-        ledger, units = self._ledger, self._units
-        chain = units.chain(key)
-        kin = [(ledger.state(slot), slot) for slot in chain if units.state[slot] & 1 == leg]
-        same = [(state, slot) for state, slot in kin if units.digest[slot] == digest]
-        known = any(units.carriers[slot] & bit for _, slot in same)
-        if slot := _find(same, State.SENT):
-            self._measured[leg].add(now - units.at[slot], units.application[slot])
-            ledger.place(slot, State.MATCHED)
-            units.carriers[slot] |= bit
-        elif slot := next((slot for state, slot in same if state in _COPIED and self._is_new(slot, bit)), 0):
-            units.carriers[slot] |= bit
-            self._books[leg].copies += 1
-        elif slot := _find(same, State.LOST, State.UNVERIFIABLE, State.QUARANTINED):
-            ledger.late(slot, bit)
-        elif slot := _find(kin, State.QUARANTINED_UNSEEN):
-            units.digest[slot] = digest
-            ledger.late(slot, bit)
-        else:
-            self._another(chain, bool(kin), leg, key, digest, now, application, source, number, bit)
-        return known
-
-    def _is_new(self, slot: int, bit: int) -> bool:
-        """Whether this bridge has not carried it yet, as far as that can be told."""
-        return bit == OTHERS or not self._units.carriers[slot] & bit
-
-    def _departed(self, slot: int, source: str) -> None:
-        """Seen at the far end, and now at the origin."""
-        units = self._units
-        leg = units.state[slot] & 1
-        self._measured[leg].add(self._clock.now - units.at[slot], units.application[slot])
-        units.source[slot] = self._ledger.sources.number(source)
-        self._ledger.place(slot, State.MATCHED)
-
-    def _another(
-        self,
-        chain: list[int],
-        kin: bool,
-        leg: int,
-        key: bytes,
-        digest: int,
-        now: float,
-        application: str,
-        source: str,
-        number: int,
-        bit: int,
-    ) -> None:
-        """One more unit with a key that is known."""
-        if len(chain) >= _CHAIN:
-            self._shorten(chain)
-        others = [slot for slot in chain if self._units.state[slot]]
-        self._first(leg, key, digest, now, application, source, number, bit)
-        if others and not kin:
-            self._looped(key, Leg(leg), application, others[0])
-
-    def _looped(self, key: bytes, leg: Leg, application: str, first: int) -> None:
-        self._books[leg].looped += 1
-        seen = self._clock.shown(self._units.at[first])
-        other = self._ledger.leg(first).name.lower()
-        evidence = {"first_leg": other, "first_seen_at": seen}
-        self._ledger.tell_of(Kind.LOOPED, leg, key, application, self._clock.now, evidence)
-
-    def _shorten(self, chain: list[int]) -> None:
-        """The oldest that is settled is forgotten; if none is, the oldest is given up first."""
-        ledger = self._ledger
-        for slot in chain:
-            if ledger.state(slot) not in OPEN:
-                ledger.forget(slot)
-                return
-        self._judge.give_up(chain[0], "too many messages have this id")
-        if self._units.state[chain[0]]:
-            ledger.forget(chain[0])
-
-    def _make_room(self) -> None:
-        """If too many are in flight, the oldest is given up."""
-        units = self._units
-        queues = (0, 1, AWAITING)
-        if sum(units.sizes[queue] for queue in queues) > self._most:
-            heads = [units.after[queue] for queue in queues if units.sizes[queue]]
-            self._judge.give_up(min(heads, key=lambda slot: units.at[slot]), "too many messages in flight")
 
     # Time.
 
@@ -534,14 +345,3 @@ class Reconciler:
         if self._units.sizes[CALLED]:
             last = self._units.before[CALLED]
             self._ledger.reviews.append(Review(last, witness, interval.begin, interval.end))
-
-
-_AT_ORIGIN = frozenset(
-    {State.SENT, State.MATCHED, State.CHANGED, State.LOST, State.UNVERIFIABLE, State.QUARANTINED}
-)
-_COPIED = frozenset({State.MATCHED, State.CHANGED, State.AHEAD, State.UNSEEN})
-
-
-def _find(units: list[tuple[State, int]], *states: State) -> int:
-    """The oldest unit in one of these states, or 0."""
-    return next((slot for state, slot in units if state in states), 0)
