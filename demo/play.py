@@ -201,13 +201,19 @@ class Play:
         await self._start(cast.HOTNESS, self._cast.hotness(over), hear)
 
     async def _move_hotness(self) -> None:
-        """For a moment both run. The old one ends between two releases, since nothing would tell it again of one."""
+        """For a moment both run. The old one ends between two releases, since nothing would tell it again of one.
+
+        A bridge that shall do wrong does so from then on: what the old one missed, nobody would react to.
+        """
         before, self.hotness_over = self._programs[cast.HOTNESS], "AMQP"
         await self._start_hotness()
         await self._reacts["AMQP"].wait()
-        while self._reactions.had < self.publishers[0].fed:
+        end = time.monotonic() + PATIENCE
+        while self._reactions.had < self.publishers[0].fed and time.monotonic() < end:
             await asyncio.sleep(0.005)
         await before.stop(signal.SIGINT)
+        if self.lose:
+            self._programs["amqp_to_zmq"].feed("do wrong")
 
     # After the last message
 

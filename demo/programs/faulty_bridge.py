@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """The bridge from AMQP to ZeroMQ, with a fault now and then: it loses, alters, delays and doubles, and says so.
 
-Arguments: the part of the messages (0 to 1), the endpoint; the broker's URL is in the environment. Each fault is a line
-on standard output, ``KIND ID``, with the verdict that it should get.
+Arguments: the part of the messages (0 to 1), the endpoint; the broker's URL is in the environment. It does right until it
+reads a line. Each fault is a line on standard output, ``KIND ID``, with the verdict that it should get.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import dataclasses
 import os
 import random
 import sys
+import threading
 import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -42,10 +43,12 @@ class FaultyBridge(AmqpToZmq):
 
     share = 0.0
     began = time.monotonic()
+    told = threading.Event()
 
     def _carry(self, delivery: Any) -> None:
         carry: Any = super()._carry
-        if time.monotonic() - self.began < HEALTHY or random.random() >= self.share:
+        healthy = not self.told.is_set() or time.monotonic() - self.began < HEALTHY
+        if healthy or random.random() >= self.share:
             carry(delivery)
             return
         kind = random.choice(KINDS)
@@ -62,8 +65,15 @@ class FaultyBridge(AmqpToZmq):
                 carry(Copy(delivery))
 
 
+def wait() -> None:
+    """Until it is told to do wrong."""
+    if sys.stdin.readline():
+        FaultyBridge.told.set()
+
+
 def main() -> None:
     """Bridge until SIGTERM."""
+    threading.Thread(target=wait, daemon=True).start()
     share, endpoint = sys.argv[1:]
     url = os.environ["FEDMSG_MIGRATION_TOOLS_AMQP_URL"]
     FaultyBridge.share = float(share)
