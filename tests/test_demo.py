@@ -143,7 +143,8 @@ class Demo:
     def end(self) -> int:
         """Read the rest; the exit code."""
         assert self.process.stdout is not None
-        self.said += self.process.stdout.read()
+        for line in self.process.stdout:
+            self.said += line
         return self.process.wait()
 
     def programs(self) -> dict[int, str]:
@@ -177,10 +178,12 @@ def running(folder: Path, *arguments: str) -> Iterator[Demo]:
         stderr=subprocess.STDOUT,
         text=True,
     ) as process:
+        demo = Demo(process, folder)
         try:
-            yield Demo(process, folder)
+            yield demo
         finally:
             process.kill()
+            print(demo.said)  # for whom it failed
 
 
 @pytest.mark.slow
