@@ -183,7 +183,7 @@ def running(folder: Path, *arguments: str) -> Iterator[Demo]:
             yield demo
         finally:
             process.kill()
-            print(demo.said)  # for whom it failed
+            sys.stdout.write(demo.said)  # for whom it failed
 
 
 @pytest.mark.slow

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """The bridge from AMQP to ZeroMQ, with a fault now and then: it loses, alters, delays and doubles, and says so.
 
-Arguments: the part of the messages (0 to 1), the endpoint; the broker's URL is in the environment. It does right until it
-reads a line. Each fault is a line on standard output, ``KIND ID``, with the verdict that it should get.
+Arguments: the part of the messages (0 to 1), the endpoint; the broker's URL is in the environment. It does right until
+it reads a line. Each fault is a line on standard output, ``KIND ID``, with the verdict that it should get.
 """
 
 from __future__ import annotations
