@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import select
-import socket
 import subprocess
 import sys
 import time
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from fedmsg_migration_tools.fedmsg.canonical import dumps
 from fedmsg_migration_tools.spool import Entry, Spool
+from fedora_messaging.private_node.ports import free_port
 from tests.pki import Pki
 
 from . import frames, limit, payload
@@ -256,11 +256,8 @@ def fill(path: Path, count: int) -> None:
 
 
 def free_endpoint() -> str:
-    """A ZeroMQ endpoint at a port that nobody listened to a moment ago."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        probe.bind(("127.0.0.1", 0))
-        return f"tcp://127.0.0.1:{probe.getsockname()[1]}"
+    """A ZeroMQ endpoint at a port of its own."""
+    return f"tcp://127.0.0.1:{free_port()}"
 
 
 class Helper:

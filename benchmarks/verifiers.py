@@ -13,7 +13,6 @@ import contextlib
 import json
 import os
 import re
-import socket
 import sqlite3
 import sys
 import tempfile
@@ -25,6 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fedora_messaging.private_node import PrivateNode
+from fedora_messaging.private_node.ports import free_port
 from tests.interop import environments
 
 from .faulty_stream import LEGS, Fate, Plan, Stream
@@ -125,7 +125,7 @@ class Ours:
     """What our service found, in its file and on its page."""
 
     def __init__(self, folder: Path, stream: Stream) -> None:
-        self.page = f"127.0.0.1:{_port()}"
+        self.page = f"127.0.0.1:{free_port()}"
         self.store = folder / "verify.sqlite"
         self.config = folder / "verify.toml"
         self.config.write_text(
@@ -227,12 +227,6 @@ async def compare(plan: Plan, amqp_url: str, amqp_port: int, folder: Path, *, ol
             missing = {found[-_UUID:] for found in _MISSING.findall(log.read_text("utf-8", "replace"))}
         blind = [f"{name}: {one['blind_seconds']:.1f} s" for name, one in shown["witnesses"].items()]
         return Outcome(stream, ours.kinds(), shown["legs"], missing, blind)
-
-
-def _port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        port: int = found.getsockname()[1]
-        return port
 
 
 def table(outcome: Outcome) -> str:

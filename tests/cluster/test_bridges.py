@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from fedora_messaging.private_node.ports import free_port
 from tests.faults.bridging import (
     EXCHANGE,
     QUARANTINE,
@@ -18,7 +19,6 @@ from tests.faults.bridging import (
     Subscriber,
     collect,
     duplicates,
-    free_port,
     inward,
     missing,
     outward,

@@ -12,7 +12,6 @@ import os
 import queue as queues
 import re
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -26,6 +25,7 @@ import pika.exceptions
 import zmq
 
 from fedmsg_migration_tools.fedmsg.setaside import SetAside
+from fedora_messaging.private_node.ports import free_port
 
 from .support import PATIENCE, channel, depth, eventually
 
@@ -42,14 +42,6 @@ QUARANTINE = "zmq.quarantine"
 RATE = 2000  # messages a second
 _STEP = 0.005  # seconds between two handfuls of a publisher
 _FILLING = "x" * 220  # so that an envelope has 400 to 500 bytes
-
-
-def free_port() -> int:
-    """A TCP port that nobody listened to a moment ago."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def envelope(number: int, topic: str = TOPIC, size: int = 0) -> tuple[bytes, bytes]:

@@ -10,13 +10,13 @@ import time
 from typing import TYPE_CHECKING, Self
 
 from fedora_messaging.aio import Session
+from fedora_messaging.private_node.ports import free_port
 from tests.pki import Pki
 
 from .bridging import (
     RATE,
     Subscriber,
     duplicates,
-    free_port,
     in_order,
     lasting,
     missing,

@@ -10,7 +10,9 @@ import socket
 import time
 from typing import TYPE_CHECKING
 
-from .bridging import RATE, Publisher, collect, envelope, free_port, inward, missing, tap
+from fedora_messaging.private_node.ports import free_port
+
+from .bridging import RATE, Publisher, collect, envelope, inward, missing, tap
 from .support import Program, eventually
 
 if TYPE_CHECKING:

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from fedora_messaging.private_node.ports import free_port
+
 from .bridging import (
     Bridge,
     Publisher,
     Subscriber,
     collect,
-    free_port,
     in_order,
     inward,
     lasting,

@@ -11,7 +11,6 @@ import json
 import os
 import queue
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -24,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import pika
 
+from fedora_messaging.private_node.ports import free_port
 from tests.interop import environments
 from tests.interop.sides import PROGRAMS
 
@@ -58,14 +58,6 @@ def eventually(condition: Callable[[], Any], what: str, patience: float = PATIEN
             raise AssertionError(f"not within {patience:g} s: {what}")
         time.sleep(0.02)
     return found
-
-
-def free_port() -> int:
-    """A TCP port that nobody listened to a moment ago."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def endpoint() -> str:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 import pytest
 
+from fedora_messaging.private_node.ports import free_port
 from tests import pki
-from tests.interop.bridging import Bus, endpoint, free_port, probe
+from tests.interop.bridging import Bus, endpoint, probe
 from tests.interop.frames import Publisher, Subscriber
 
 if TYPE_CHECKING:

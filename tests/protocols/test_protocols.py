@@ -15,7 +15,8 @@ import pika
 import pytest
 
 from fedora_messaging.message import Message, get_message
-from tests.faults.bridging import Subscriber, free_port, outward
+from fedora_messaging.private_node.ports import free_port
+from tests.faults.bridging import Subscriber, outward
 
 from .conftest import PASSWORD, Bus, environment
 from .programs import Listener, eventually, run

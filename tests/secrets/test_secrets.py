@@ -12,9 +12,10 @@ from urllib.parse import quote
 import pytest
 
 from fedora_messaging.private_node import PrivateNode
+from fedora_messaging.private_node.ports import free_port
 
 from .watching import Processes, forms, found, seen
-from .world import USER, World, free_port
+from .world import USER, World
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(500)]
 

@@ -9,13 +9,14 @@ import os
 import re
 import secrets
 import signal
-import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
+
+from fedora_messaging.private_node.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -192,9 +193,3 @@ class World:
             "OTHER_PASSWORD": self.secrets["password from the environment"],
         }
         return plain | mine | {"PYTHONUNBUFFERED": "1", "COLUMNS": "200"} | dict(more)
-
-
-def free_port() -> int:
-    """That nobody listened on a moment ago."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])

@@ -17,12 +17,7 @@ import zmq
 
 from fedora_messaging import wire
 from fedora_messaging.aio import Session
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port: int = taken.getsockname()[1]
-    return port
+from fedora_messaging.private_node.ports import free_port
 
 
 def eventually(condition: Callable[[], Any], seconds: float = 15.0) -> Any:

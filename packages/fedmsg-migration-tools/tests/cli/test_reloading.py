@@ -6,21 +6,16 @@ from __future__ import annotations
 import http.client
 import json
 import signal
-import socket
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from fedora_messaging.private_node.ports import free_port
+
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port: int = taken.getsockname()[1]
-    return port
 
 
 class Listening:

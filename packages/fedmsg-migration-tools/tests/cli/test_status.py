@@ -3,7 +3,6 @@
 
 import json
 import secrets
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -21,6 +20,7 @@ from fedmsg_migration_tools.migration import asking
 from fedmsg_migration_tools.migration.audit import tell
 from fedmsg_migration_tools.verify.store import Store
 from fedora_messaging.private_node import PrivateNode
+from fedora_messaging.private_node.ports import free_port
 
 Run = Any  # the Command of conftest
 
@@ -198,12 +198,6 @@ def test_the_gate_of_the_other_bridge_asks_the_bridge(
         assert command("status", *options).returncode == 1
         with page({"audit": told()}) as url:  # which says that it listens there, too, to all topics
             assert command("status", *options, "--verifier-url", url).returncode == 0
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port: int = taken.getsockname()[1]
-    return port
 
 
 def subscribers(port: int) -> int | None:

@@ -7,7 +7,6 @@ import contextlib
 import ctypes
 import json
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -18,6 +17,8 @@ import pika
 import pytest
 import zmq
 
+from fedora_messaging.private_node.ports import free_port
+
 from .repairing import envelope, frames
 
 if TYPE_CHECKING:
@@ -25,12 +26,6 @@ if TYPE_CHECKING:
 
 SCRIPT = Path(sys.executable).with_name("fedmsg-migration-tools")
 MARK = "fedmsg_repaired_by"
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port: int = taken.getsockname()[1]
-    return port
 
 
 def die_with_us() -> None:

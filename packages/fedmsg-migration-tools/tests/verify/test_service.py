@@ -12,7 +12,6 @@ import contextlib
 import json
 import random
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -31,6 +30,7 @@ from fedmsg_migration_tools.reconcile.model import Witness
 from fedmsg_migration_tools.verify.store import Store
 from fedora_messaging.aio import Session
 from fedora_messaging.message import Message
+from fedora_messaging.private_node.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,12 +43,6 @@ SETTLED = 600  # messages from which on the window follows what was measured
 LONGEST = 6.0  # seconds
 GONE = 3.0  # seconds
 APPLICATIONS = ("bodhi", "koji", "pagure")
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        port: int = found.getsockname()[1]
-        return port
 
 
 class Verifier:

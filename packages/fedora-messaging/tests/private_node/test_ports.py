@@ -6,7 +6,7 @@ import socket
 import pytest
 
 from fedora_messaging.exceptions import NodeError
-from fedora_messaging.private_node.ports import HOST, RANGE, Ports
+from fedora_messaging.private_node.ports import HOST, RANGE, Ports, free_port
 
 
 def listen(port: int, host: str = HOST) -> socket.socket:
@@ -76,3 +76,13 @@ def test_a_given_port_that_was_just_in_use_is_taken_again() -> None:
 def test_a_number_that_is_no_port() -> None:
     with pytest.raises(NodeError, match=r"Port 70000 on 127.0.0.1 cannot be used for amqp"):
         Ports(["amqp"], {"amqp": 70000})
+
+
+def test_a_port_of_a_process_is_nobody_elses_and_can_be_listened_on() -> None:
+    number = free_port()
+    assert number in RANGE
+    with socket.socket() as other, pytest.raises(OSError, match="in use"):
+        other.bind((HOST, number))
+    for _ in range(2):  # also by one that starts again
+        with listen(number):
+            socket.create_connection((HOST, number)).close()

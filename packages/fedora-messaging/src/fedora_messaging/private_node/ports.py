@@ -22,6 +22,8 @@ HOST = "127.0.0.1"
 RANGE = range(20000, 32000)
 ATTEMPTS = 200
 
+__all__ = ["HOST", "RANGE", "Ports", "free_port"]
+
 
 class Ports:
     """A port for each name, held until :meth:`release`.
@@ -85,3 +87,19 @@ class Ports:
             reason = "it is taken by another program" if taken else str(error)
             raise NodeError(f"Port {port} on {HOST} cannot be used for {name}: {reason}.") from error
         self._held.append(held)
+
+
+_for_good: list[Ports] = []
+
+
+def free_port() -> int:
+    """A port for a program that this process will start or be: nobody else is given it until this process ends.
+
+    Whatever sets SO_REUSEADDR can listen there: libzmq, asyncio's and the standard library's servers, RabbitMQ.
+
+    Raises:
+        NodeError: none is free.
+    """
+    ports = Ports(["port"], {})
+    _for_good.append(ports)
+    return ports.numbers["port"]
